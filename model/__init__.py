@@ -1,0 +1,1 @@
+"""The values everything else is made of: no I/O, no state, nothing imported from above."""

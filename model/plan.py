@@ -1,0 +1,29 @@
+"""What a plugin answers: resources in the order they are made, and the result they amount to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .resource import Resource
+from .result import Result
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A lease that was asked of `seen` stands among the resources too, where it belongs."""
+
+    resources: tuple[Resource, ...]
+    result: Result
+
+
+@dataclass(frozen=True)
+class Drift:
+    """One property that is not as it was made: `subject` is what, in the words of `ip`."""
+
+    subject: str
+    property: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.property} is {self.found}, should be {self.expected}"

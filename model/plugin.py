@@ -1,0 +1,49 @@
+"""What a plugin is: a name, a configuration model, and a pure function to a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
+
+from .plan import Plan
+from .query import Seen
+from .request import Request
+from .resource import Resource
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+
+class Plugin:
+    """Subclass it, name it, and write `plan`; everything else has a default.
+
+    No method does I/O or keeps state: one instance serves all requests, in threads.
+    """
+
+    name: ClassVar[str]
+    about: ClassVar[str] = ""
+    versions: ClassVar[tuple[str, ...]] = (
+        "0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0",
+    )  # fmt: skip
+    config: ClassVar[type[BaseModel]]
+    """Parsed from the whole network configuration, keys matched without regard to case."""
+    creates_interface: ClassVar[bool] = False
+    """It makes CNI_IFNAME: its DEL also undoes what else is recorded for the attachment."""
+
+    def plan(self, request: Request, seen: Seen) -> Plan:
+        """What ADD makes. Raises `CniError`, or lets `Unanswered` pass."""
+        raise NotImplementedError
+
+    def verify(self, request: Request, seen: Seen) -> None:
+        """What CHECK looks at beyond the recorded plan and prevResult; raises `CheckFailed`."""
+
+    def status(self, request: Request, seen: Seen) -> None:
+        """Raises the CniError that says why an ADD would not work now (code 50 or 51)."""
+
+    def leftovers(self, request: Request) -> Iterable[Resource]:
+        """What a DEL without a record removes, by name and owner; told from the request alone."""
+        return ()
+
+    def __repr__(self) -> str:
+        return f"<plugin {getattr(self, 'name', '?')}>"
+

@@ -1,0 +1,111 @@
+"""Questions a plan may ask of the world, and the answers given so far.
+
+A plan is pure: it asks by subscripting `seen`. A question not answered yet
+raises `Unanswered`, the engine finds the answer and plans again from the start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, overload
+
+if TYPE_CHECKING:
+    from .resource import Lease
+
+Answer = TypeVar("Answer")
+Place = Literal["host", "sandbox"]
+"""Which of a request's two network namespaces: its caller's, or its container's."""
+
+
+@dataclass(frozen=True)
+class Query(Generic[Answer]):
+    """A read-only question. A subclass names its answer's type and its fields."""
+
+
+class Unanswered(LookupError):
+    """What `Seen` raises: the engine answers `question` and plans again."""
+
+    def __init__(self, question: Query[Any] | Lease[Any]) -> None:
+        super().__init__(question)
+        self.question = question
+
+
+class Seen(Protocol):
+    """Answers so far. `seen[query]` and `seen[lease]` answer, or raise `Unanswered`."""
+
+    @overload
+    def __getitem__(self, question: Query[Answer], /) -> Answer: ...
+    @overload
+    def __getitem__(self, question: Lease[Answer], /) -> Answer: ...
+
+
+class Answers(dict[Any, Any]):
+    """The `Seen` the engine fills: a dict that tells what it was asked in vain."""
+
+    def __missing__(self, question: Query[Any] | Lease[Any]) -> Any:
+        raise Unanswered(question)
+
+
+# --- the questions there are -------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Link:
+    """One network interface as the kernel shows it (`ip -d link show`)."""
+
+    index: int
+    name: str
+    kind: str  # "veth", "bridge", ...; "" for a device without one
+    mac: str  # lower case, colons; "" where the link has none
+    mtu: int
+    up: bool
+    promisc: bool = False
+    master: int = 0  # index of the bridge it is a port of, 0 for none
+    peer: int = 0  # index of a veth's other end in its own namespace, 0 where it has none
+    running: bool = False  # has a carrier
+    group: int = 0
+    vlan_filtering: bool = False  # of a bridge
+
+
+@dataclass(frozen=True)
+class LinkNamed(Query["Link | None"]):
+    """`ip link show NAME`; None where there is no such interface."""
+
+    name: str
+    place: Place = "host"
+
+
+@dataclass(frozen=True)
+class AddressesOn(Query["tuple[str, ...]"]):
+    """`ip addr show dev NAME`: addresses with prefix length, no link-local IPv6; () without link."""
+
+    name: str
+    place: Place = "host"
+
+
+@dataclass(frozen=True)
+class SysctlValue(Query["str | None"]):
+    """`sysctl net.KEY`, dots or slashes, e.g. "ipv4/ip_forward"; None where there is no such key."""
+
+    key: str
+    place: Place = "host"
+
+
+@dataclass(frozen=True)
+class FileText(Query["str | None"]):
+    """The text of a file in the caller's mount namespace; None where there is none."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class PluginBinary(Query["str | None"]):
+    """The executable that CNI_PATH holds for plugin `type`.
+
+    "" where the first of that name is ours or none is there and we have a plugin of
+    that name (it is then run in process); its path where it is somebody else's; None
+    where neither exists.
+    """
+
+    type: str
+    path: tuple[str, ...]
