@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from ..model.errors import TableMissing
 from ..model.plan import Drift
 from ..model.query import Query
 from ..model.resource import Resource
 
-
-class TableMissing(Exception):
-    """Our nftables table is gone: whoever keeps the records fills a new one."""
+__all__ = ["TableMissing", "World"]
 
 
 class World(Protocol):

@@ -143,3 +143,10 @@ class Declined(Exception):
     Raised before any effect (another mount namespace than the caller's, and a path or
     an executable is needed). The launcher then runs the same code one-shot.
     """
+
+
+class TableMissing(Exception):
+    """Not an error yet: our nftables table, or a set in it, is gone.
+
+    Whoever keeps the records makes a new one, fills it and goes on.
+    """
