@@ -44,3 +44,12 @@ class World(Protocol):
 
     def delete(self, resources: Sequence[tuple[Resource, str | None]]) -> None:
         """Take them back, each with its `previous` value. What is gone is no error."""
+
+    def rebuild(self, resources: Sequence[Resource]) -> None:
+        """Make our nftables tables anew, holding all of `resources`."""
+
+    def visiting(self, netns: str, sandbox: str) -> World:
+        """The same host with the sandbox `netns`, if that is still the one of cookie `sandbox`.
+
+        Where the path leads elsewhere or nowhere the world has no sandbox.
+        """

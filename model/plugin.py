@@ -29,16 +29,19 @@ class Plugin:
     """Parsed from the whole network configuration, keys matched without regard to case."""
     creates_interface: ClassVar[bool] = False
     """It makes CNI_IFNAME: its DEL also undoes what else is recorded for the attachment."""
+    checks_result: ClassVar[bool] = True
+    """CHECK needs prevResult and compares it with the kernel (CNI spec 1.1.0, "CHECK")."""
 
     def plan(self, request: Request, seen: Seen) -> Plan:
         """What ADD makes. Raises `CniError`, or lets `Unanswered` pass."""
         raise NotImplementedError
 
-    def verify(self, request: Request, seen: Seen) -> None:
-        """What CHECK looks at beyond the recorded plan and prevResult; raises `CheckFailed`."""
-
     def status(self, request: Request, seen: Seen) -> None:
         """Raises the CniError that says why an ADD would not work now (code 50 or 51)."""
+
+    def delegate(self, request: Request, seen: Seen) -> str:
+        """The path of somebody else's plugin that must be told of CHECK, DEL, GC and STATUS too."""
+        return ""
 
     def leftovers(self, request: Request) -> Iterable[Resource]:
         """What a DEL without a record removes, by name and owner; told from the request alone."""

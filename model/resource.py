@@ -68,6 +68,10 @@ class Resource:
         """One line for people, in the words of `ip` and `nft`."""
         return f"{self.kind} " + " ".join(str(getattr(self, name)) for name in self.identity)
 
+    def properties(self) -> frozenset[tuple[str, str]]:
+        """The (subject, property) pairs of a Drift that making this decides, overruling earlier ones."""
+        return frozenset()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Lease(Resource, Generic[Answer]):

@@ -1,0 +1,218 @@
+"""One request, from bytes to bytes: the same for the daemon and the one-shot.
+
+The only place where an error becomes a document: a `CniError` keeps its code, anything
+else is 999, as libcni has it. `Declined` alone passes through.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..cni import dialogue
+from ..cni.config import digest
+from ..engine.engine import Engine
+from ..engine.request_record import Call as RecordedCall
+from ..ipam import delegate
+from ..kernel.warm import Warm
+from ..kernel.world import KernelWorld, same_namespace
+from ..model.errors import CheckFailed, CniError, Code, Declined, NamespaceError
+from ..model.plugin import Plugin
+from ..model.request import Command, Request
+from ..plugins import registry
+from ..store.store import Store
+from .call import Call, Reply
+
+SPEC_VERSION = "1.1.0"
+
+
+@dataclass
+class Services:
+    """What outlives a request: the store (opened when first needed) and warm sockets."""
+
+    state: Path
+    warm: Warm | None = None
+    timings: Callable[[str, float], None] | None = None
+    _store: Store | None = field(default=None, repr=False)
+
+    @property
+    def store(self) -> Store:
+        if self._store is None:
+            self._store = Store.open(self.state)
+        return self._store
+
+
+def serve(call: Call, services: Services) -> Reply:
+    """Run one plugin call. Raises `Declined` before any effect, and nothing else."""
+    version = SPEC_VERSION
+    try:
+        plugin = registry.plugin_named(call.plugin)
+        command = dialogue.command_of(call.environ)
+        if command is Command.VERSION:
+            return Reply(0, dialogue.version_document(plugin, call.stdin))
+        version = dialogue.wanted_version(call.stdin)
+        request = dialogue.read_request(plugin, call.environ, call.stdin, "")
+        return Reply(0, _run(plugin, request, call, services))
+    except Declined:
+        raise
+    except Exception as error:
+        return Reply(1, dialogue.error_bytes(as_cni_error(error), version))
+
+
+def _run(plugin: Plugin, request: Request, call: Call, services: Services) -> bytes:
+    with open_world(request, call, services.warm) as world:
+        request = replace(request, host=f"{_machine()}:{world.host}")
+        engine = engine_for(request, call, services, world)
+        return _COMMANDS[request.command](engine, plugin, request)
+
+
+def engine_for(request: Request, call: Call, services: Services, world: KernelWorld) -> Engine:
+    environ = {key: value for key, value in call.environ.items() if key != "CNI_COMMAND"}
+    return Engine(
+        services.store,
+        world,
+        digest(dict(request.config)),
+        environ=environ,
+        delegate=partial(_delegate, call),
+        accepted=call.accepted,
+        cancelled=call.cancelled,
+        timings=services.timings,
+    )
+
+
+def open_world(request: Request, call: Call, warm: Warm | None) -> KernelWorld:
+    """The request's two namespaces, the container's checked as far as the command needs it.
+
+    Raises `NamespaceError` (8): ADD and CHECK need a network namespace that is not the
+    caller's own, unless CNI_NETNS_OVERRIDE says so, as the reference has it.
+    """
+    needed = request.command in (Command.ADD, Command.CHECK) and bool(request.netns)
+    sandbox = call.sandbox
+    if needed and sandbox is None:
+        raise NamespaceError(_why_not(request.netns, call))
+    if sandbox is not None and same_namespace(sandbox, call.host):
+        if needed and call.environ.get("CNI_NETNS_OVERRIDE", "").upper() not in ("1", "TRUE"):
+            raise NamespaceError(
+                f'CNI_NETNS "{request.netns}" is the network namespace the plugin itself runs in'
+            )
+        if not needed:
+            sandbox = None
+    return KernelWorld(
+        call.host,
+        sandbox,
+        netns=request.netns,
+        needs_sandbox=needed,
+        same_mounts=call.same_mounts,
+        our_plugins=registry.names(),
+        warm=warm,
+    )
+
+
+def _why_not(netns: str, call: Call) -> str:
+    reason = "can't be opened"
+    if call.same_mounts:
+        try:
+            os.close(os.open(netns, os.O_RDONLY | os.O_CLOEXEC))
+        except OSError as error:
+            reason = f"can't be opened: {os.strerror(error.errno or 0)}"
+    return f'failed to open netns "{netns}": it {reason}'
+
+
+# --- the commands -------------------------------------------------------------------
+
+
+def _add(engine: Engine, plugin: Plugin, request: Request) -> bytes:
+    plan = engine.add(plugin, request)
+    return dialogue.result_bytes(plan.result, request.cni_version)
+
+
+def _delete(engine: Engine, plugin: Plugin, request: Request) -> bytes:
+    engine.delete(plugin, request)
+    return b""
+
+
+def _check(engine: Engine, plugin: Plugin, request: Request) -> bytes:
+    drifts = engine.check(plugin, request)
+    if drifts:
+        raise CheckFailed(
+            "; ".join(str(drift) for drift in drifts),
+            details=json.dumps([vars(drift) for drift in drifts]),
+        )
+    return b""
+
+
+def _collect(engine: Engine, plugin: Plugin, request: Request) -> bytes:
+    engine.accepted()
+    engine.collect(plugin, request)
+    return b""
+
+
+def _status(engine: Engine, plugin: Plugin, request: Request) -> bytes:
+    engine.status(plugin, request)
+    return b""
+
+
+_COMMANDS: Mapping[Command, Callable[[Engine, Plugin, Request], bytes]] = {
+    Command.ADD: _add,
+    Command.DEL: _delete,
+    Command.CHECK: _check,
+    Command.GC: _collect,
+    Command.STATUS: _status,
+}
+
+
+def _delegate(call: Call, binary: str, command: str, recorded: RecordedCall) -> dict[str, Any]:
+    if not call.same_mounts:
+        raise Declined(f"{binary} is an executable of another mount namespace")
+    output = delegate.run(binary, command, recorded.environ, recorded.stdin(), call.stderr)
+    document = json.loads(output) if output.strip() else {}
+    return document if isinstance(document, dict) else {}
+
+
+# --- errors ----------------------------------------------------------------------------
+
+
+def as_cni_error(error: BaseException) -> CniError:
+    """`error` as what a runtime is shown; a group as one that names every member."""
+    if isinstance(error, CniError):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        members = [as_cni_error(member) for member in error.exceptions]
+        message = "; ".join(member.msg for member in members)
+        return CniError(message, code=members[0].code, details=error.message)
+    if isinstance(error, OSError):
+        return CniError(str(error), code=Code.IO_FAILURE)
+    return CniError(f"internal error: {type(error).__name__}: {error}", details=_place(error))
+
+
+def _place(error: BaseException) -> str:
+    """Where it was raised: for the bug report, in one line."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return ""
+    code = trace.tb_frame.f_code
+    return f"{Path(code.co_filename).name}:{trace.tb_lineno} in {code.co_name}"
+
+
+def _machine() -> str:
+    """Tells this machine from others: bridges on two hosts must not share a MAC."""
+    global _machine_id
+    if _machine_id is None:
+        for path in ("/etc/machine-id", "/proc/sys/kernel/random/boot_id"):
+            try:
+                _machine_id = Path(path).read_text().strip()
+            except OSError:
+                continue
+            if _machine_id:
+                break
+    return _machine_id or ""
+
+
+_machine_id: str | None = None

@@ -1,0 +1,104 @@
+"""CHECK: the recorded plan against the kernel, then prevResult against the kernel."""
+
+from __future__ import annotations
+
+from ..ipam import lessor
+from ..model.errors import ConfigError
+from ..model.plan import Drift
+from ..model.query import LinkNamed
+from ..model.request import Request
+from ..model.resource import Resource
+from ..model.resources import AddressLease, DelegatedLease, InterfaceAddress, InterfaceRoute
+from ..store.records import Record, State
+from ..store.store import Reader
+from .world import World
+
+
+def recorded(tx: Reader, world: World, record: Record) -> list[Drift]:
+    """Where the kernel differs from what `record` made.
+
+    A property is judged by the last record of the attachment that sets it: a chained
+    plugin may change the MAC that the main plugin gave.
+    """
+    later = _set_later(tx, record)
+    drifts: list[Drift] = []
+    for step in tx.steps(record):
+        resource = step.resource
+        if isinstance(resource, AddressLease):
+            drifts += lessor.held(tx, resource, record, step.answer)
+        elif not isinstance(resource, DelegatedLease):
+            drifts += [
+                drift
+                for drift in world.verify(resource)
+                if (drift.subject, drift.property) not in later
+            ]
+    return drifts
+
+
+def _set_later(tx: Reader, record: Record) -> set[tuple[str, str]]:
+    found = set()
+    for other in tx.records(
+        host=record.host,
+        network=record.network,
+        container=record.container,
+        interface=record.interface,
+    ):
+        if other.id > record.id and other.state is State.READY:
+            for step in tx.steps(other):
+                found |= step.resource.properties()
+    return found
+
+
+def against_result(world: World, request: Request) -> list[Drift]:
+    """Where the container's interface differs from prevResult.
+
+    Raises `ConfigError` where prevResult is missing or is another namespace's.
+    """
+    result = request.prev_result
+    if result is None:
+        raise ConfigError("CHECK needs prevResult, and the configuration has none")
+    index, mine = next(
+        (
+            (index, interface)
+            for index, interface in enumerate(result.interfaces)
+            if interface.name == request.interface and interface.sandbox == request.netns
+        ),
+        (None, None),
+    )
+    if mine is None:
+        raise ConfigError(
+            f"prevResult has no interface {request.interface} in sandbox {request.netns}"
+        )
+    link = world.look(LinkNamed(mine.name, "sandbox"))
+    if link is None:
+        return [Drift(mine.name, "presence", "there", "missing")]
+    drifts = []
+    if mine.mac and link.mac != mine.mac.lower():
+        drifts.append(Drift(mine.name, "MAC", mine.mac, link.mac))
+    for resource in _of_result(request, index):
+        drifts += world.verify(resource)
+    return drifts
+
+
+def _of_result(request: Request, index: int | None) -> list[Resource]:
+    result = request.prev_result
+    assert result is not None
+    found: list[Resource] = [
+        InterfaceAddress(name=request.interface, place="sandbox", address=ip.address)
+        for ip in result.ips
+        if ip.interface in (index, None, -1)
+    ]
+    if not found:
+        return found
+    for route in result.routes:
+        # The reference checks destination and gateway; a later plugin may move the rest.
+        found.append(
+            InterfaceRoute(
+                name=request.interface,
+                place="sandbox",
+                dst=route.dst,
+                gw=route.gw,
+                table=route.table,
+            )
+        )
+    return found

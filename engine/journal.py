@@ -1,0 +1,81 @@
+"""What is written down before it is done: steps, who shares what, and what was there before.
+
+Rules that hold here:
+- A resource that several attachments share is looked at, counted and removed inside the
+  store's write transaction: whoever removes it has seen that nobody needs it, and whoever
+  needs it has said so before it is made.
+- What stood there before our first user is found, not ours: it is never removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import Any
+
+from ..model.resource import Lease, Resource, Undo
+from ..store.records import Record, Step
+from ..store.store import Reader, Writer
+from .world import World
+
+
+def scope(resource: Resource, record: Record) -> str:
+    """The namespace whose state it is: what it is counted in."""
+    return record.host if resource.place == "host" else record.sandbox
+
+
+def note(
+    tx: Writer, world: World, record: Record, resources: Iterable[Resource], answers: dict[Any, Any]
+) -> list[Step]:
+    """`resources` as the record's steps, with what each will change, in this transaction."""
+    steps = []
+    listed = tuple(resources)
+    present = {resource.key for resource in listed}
+    for position, resource in enumerate(listed):
+        previous = None
+        if resource.undo is not Undo.DELETE and resource.inside not in present:
+            previous = _shared(tx, world, record, resource)
+        answer = answers.get(resource) if isinstance(resource, Lease) else None
+        steps.append(Step(position, resource, previous, answer))
+    return steps
+
+
+def _shared(tx: Writer, world: World, record: Record, resource: Resource) -> str | None:
+    where = scope(resource, record)
+    known = tx.shared(where, resource.key)
+    if known is not None and (resource.undo is Undo.KEEP or tx.users(where, resource.key, but=None)):
+        return known.previous
+    previous = world.previous(resource) if resource.undo is Undo.RESTORE else None
+    tx.share(where, resource.key, found=world.exists(resource), previous=previous)
+    return previous
+
+
+def doomed(tx: Reader, record: Record, steps: Iterable[Step]) -> Iterator[Step]:
+    """Those of `steps` that nobody but `record` needs, and that were not there before us."""
+    for step in steps:
+        resource = step.resource
+        if resource.undo is Undo.DELETE:
+            yield step
+        elif resource.undo is not Undo.KEEP:
+            where = scope(resource, record)
+            if tx.users(where, resource.key, but=record.id):
+                continue
+            known = tx.shared(where, resource.key)
+            if resource.undo is Undo.RESTORE or not (known and known.found):
+                yield step
+
+
+def alone(steps: Iterable[Step]) -> list[Step]:
+    """The steps that do not vanish with another of them."""
+    listed = list(steps)
+    present = {step.resource.key for step in listed}
+    return [step for step in listed if step.resource.inside not in present]
+
+
+def batches(steps: Iterable[Step]) -> list[list[Step]]:
+    """Neighbours that are made in one transaction together, everything else by itself."""
+    grouped = []
+    for batch, members in groupby(steps, key=lambda step: step.resource.batch):
+        listed = list(members)
+        grouped += [listed] if batch else [[step] for step in listed]
+    return grouped

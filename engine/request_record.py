@@ -1,0 +1,27 @@
+"""A request as a record keeps it: enough to run a foreign plugin's DEL after a crash."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Call:
+    """What an executable is run with, but for CNI_COMMAND (CNI spec 1.1.0, section 4)."""
+
+    environ: Mapping[str, str]
+    config: Mapping[str, Any]
+
+    def dump(self) -> str:
+        return json.dumps({"environ": dict(self.environ), "config": self.config})
+
+    def stdin(self) -> bytes:
+        return json.dumps(self.config).encode()
+
+    @classmethod
+    def load(cls, text: str) -> Call:
+        document = json.loads(text)
+        return cls(document["environ"], document["config"])

@@ -1,0 +1,283 @@
+"""`bridge`: a veth pair from the container to a bridge of the host, with addresses and a way out.
+
+Keys, results and refusals are the reference plugin's. What it leaves out, this does:
+DEL needs neither namespace nor configuration, and CHECK sees what ADD made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+
+from ..model.errors import ConfigError
+from ..model.plan import Plan
+from ..model.plugin import Plugin
+from ..model.query import AddressesOn, Link, LinkNamed, Seen
+from ..model.request import Attachment, Request, local_mac
+from ..model.resource import Resource
+from ..model.resources import (
+    AddressRemoved,
+    BridgePort,
+    Element,
+    Forwarding,
+    GatewayAddress,
+    LinkUp,
+    MasqueradePrefix,
+    Promiscuous,
+    SharedElement,
+    Sysctl,
+    Veth,
+    VlanGateway,
+)
+from ..model.resources import Bridge as BridgeLink
+from ..model.result import Address, Interface, Result, Route
+from . import sandbox
+from .bridge_config import BridgeConf, wanted_mac
+from .delegation import foreign_ipam, ipam_status, ipam_type, plan_addresses
+
+DEFAULT_MTU = 1500
+"""What the kernel gives a veth pair and a bridge that ask for no other."""
+
+IPNet = IPv4Interface | IPv6Interface
+
+
+def host_name(attachment: Attachment) -> str:
+    """The host end's name: known beforehand, and found again without a record."""
+    return "veth" + attachment.digest("veth", 6).hex()[:11]
+
+
+class Bridge(Plugin):
+    name = "bridge"
+    about = "connects the container to a bridge of the host"
+    config = BridgeConf
+    creates_interface = True
+
+    def plan(self, request: Request, seen: Seen) -> Plan:
+        conf: BridgeConf = request.conf
+        found = seen[LinkNamed(conf.bridge)]
+        if found and found.kind != "bridge":
+            raise ConfigError(
+                f'bridge: "{conf.bridge}" already exists but is not a bridge'
+                f" (it is {found.kind or 'a plain device'})"
+            )
+        pair = _pair(request)
+        wiring = (*_bridge(request, found), pair, *_port(conf, pair))
+        if not ipam_type(request):
+            return _layer_2(request, seen, wiring, pair)
+        _refuse_foreign_address(request, seen)
+        leased = plan_addresses(request, seen, wiring)
+        addressed = _with_gateways(conf, leased.result)
+        gateways = tuple(_gateways(request, seen, addressed)) if conf.gateway else ()
+        resources = (
+            *wiring,
+            *leased.resources,
+            *gateways,
+            *_inside(conf, pair, addressed),
+            *_masquerade(conf, addressed),
+            *_guard(conf, pair),
+        )
+        return Plan(resources, _result(request, found, pair, addressed, gateways))
+
+    def status(self, request: Request, seen: Seen) -> None:
+        ipam_status(request, seen)
+
+    def delegate(self, request: Request, seen: Seen) -> str:
+        return foreign_ipam(request, seen)
+
+    def leftovers(self, request: Request) -> Iterable[Resource]:
+        pair = _pair(request)
+        yield pair
+        yield from _guard(replace_macspoofchk(request.conf), pair)
+        for ip in request.prev_result.ips if request.prev_result else ():
+            address = ip_interface(ip.address)
+            yield SharedElement(set=f"masquerade{address.version}", item=(str(address.ip),))
+
+
+def replace_macspoofchk(conf: BridgeConf) -> BridgeConf:
+    """The configuration may have changed since: look for the guard's elements all the same."""
+    return conf.model_copy(update={"macspoofchk": True})
+
+
+# --- wiring ---------------------------------------------------------------------
+
+
+def _pair(request: Request) -> Veth:
+    attachment = request.attachment
+    return Veth(
+        name=host_name(attachment),
+        mac=attachment.mac("host"),
+        peer=request.interface,
+        peer_mac=wanted_mac(request) or attachment.mac("container"),
+        mtu=request.conf.mtu,
+    )
+
+
+def _bridge(request: Request, found: Link | None) -> Iterator[Resource]:
+    conf: BridgeConf = request.conf
+    # Derived from host and name, so that two first ADDs at once agree on it, and given at
+    # creation, so that it does not change when ports come and go.
+    mac = local_mac(Attachment(request.host, "bridge", conf.bridge).digest("bridge", 6))
+    yield BridgeLink(
+        name=conf.bridge,
+        mac=found.mac if found else mac,
+        mtu=0 if found else conf.mtu,
+        vlan_filtering=conf.filters_vlans,
+    )
+    if conf.promiscMode:
+        yield Promiscuous(name=conf.bridge)
+
+
+def _port(conf: BridgeConf, pair: Veth) -> Iterator[Resource]:
+    yield Sysctl(
+        setting=f"ipv6/conf/{pair.name}/accept_ra", value="0", optional=True, inside=pair.key
+    )
+    yield BridgePort(
+        name=pair.name,
+        bridge=conf.bridge,
+        hairpin=conf.hairpinMode,
+        isolated=conf.portIsolation,
+        pvid=conf.vlan,
+        tagged=conf.tagged_vlans(),
+        keep_default_vlan=conf.preserveDefaultVlan,
+        inside=pair.key,
+    )
+
+
+def _layer_2(request: Request, seen: Seen, wiring: tuple[Resource, ...], pair: Veth) -> Plan:
+    conf: BridgeConf = request.conf
+    found = seen[LinkNamed(conf.bridge)]
+    ups: tuple[Resource, ...] = (LinkUp(name=pair.name, inside=pair.key),)
+    if not conf.disableContainerInterface:
+        ups = (LinkUp(name=pair.peer, place="sandbox", inside=pair.key), *ups)
+    bare = Result(dns=conf.result_dns() or Result().dns)
+    return Plan(
+        (*wiring, *ups, *_guard(conf, pair)), _result(request, found, pair, bare, gateways=())
+    )
+
+
+# --- addresses and gateways --------------------------------------------------------
+
+
+def _with_gateways(conf: BridgeConf, leased: Result) -> Result:
+    """IPAM's result with the gateways and default routes that the configuration implies."""
+    ips = []
+    routes = list(leased.routes)
+    for ip in leased.ips:
+        network = ip_interface(ip.address).network
+        gateway = ip.gateway
+        if not gateway and conf.gateway:
+            gateway = str(network.network_address + 1)
+        ips.append(replace(ip, gateway=gateway, interface=2))
+        default = "0.0.0.0/0" if network.version == 4 else "::/0"
+        if conf.isDefaultGateway and not any(r.dst == default and r.gw for r in routes):
+            routes.append(Route(default, gw=gateway))
+    return Result(ips=tuple(ips), routes=tuple(routes), dns=conf.result_dns() or leased.dns)
+
+
+def _gateway_link(conf: BridgeConf) -> str:
+    """Where the gateway address stands: the bridge, or its leg in the network's VLAN."""
+    return f"{conf.bridge}.{conf.vlan}" if conf.vlan else conf.bridge
+
+
+def _refuse_foreign_address(request: Request, seen: Seen) -> None:
+    # Asked before the lease is taken: questions inside the store's transaction cost others time.
+    if request.conf.gateway:
+        seen[AddressesOn(_gateway_link(request.conf))]
+
+
+def _gateways(request: Request, seen: Seen, addressed: Result) -> Iterator[Resource]:
+    conf: BridgeConf = request.conf
+    link = _gateway_link(conf)
+    if conf.vlan:
+        yield _vlan_gateway(request, link)
+    present = [ip_interface(text) for text in seen[AddressesOn(link)]]
+    for ip in addressed.ips:
+        network = ip_interface(ip.address).network
+        gateway = ip_interface(f"{ip.gateway}/{network.prefixlen}")
+        if gateway not in present:
+            for other in _in_the_way(gateway, present):
+                if not conf.forceAddress:
+                    raise ConfigError(
+                        f'"{link}" already has an IP address different from {gateway}: {other};'
+                        " forceAddress replaces it"
+                    )
+                yield AddressRemoved(name=link, address=str(other))
+        yield GatewayAddress(name=link, address=str(gateway))
+        yield Forwarding(family=network.version)
+
+
+def _in_the_way(gateway: IPNet, present: list[IPNet]) -> Iterator[IPNet]:
+    """Any other IPv4 address; of IPv6 only one whose subnet overlaps."""
+    for other in present:
+        if other.version == gateway.version and (
+            gateway.version == 4 or other.network.overlaps(gateway.network)
+        ):
+            yield other
+
+
+def _vlan_gateway(request: Request, name: str) -> VlanGateway:
+    conf: BridgeConf = request.conf
+    if len(name.encode()) > 15:
+        raise ConfigError(f'vlan: the gateway interface would be "{name}", over 15 bytes')
+    identity = Attachment(request.host, "vlan-gateway", name)
+    return VlanGateway(
+        name=name,
+        port="veth" + identity.digest("port", 6).hex()[:11],
+        bridge=conf.bridge,
+        mac=identity.mac("vlan-gateway"),
+        vlan=conf.vlan,
+        mtu=conf.mtu,
+    )
+
+
+def _inside(conf: BridgeConf, pair: Veth, addressed: Result) -> Iterator[Resource]:
+    """The container's end: addresses before it is up, routes after."""
+    yield from sandbox.configure(pair, addressed, dad=conf.enabledad)
+    yield LinkUp(name=pair.name, inside=pair.key)
+    yield from sandbox.routes(pair, addressed)
+
+
+# --- the tables -----------------------------------------------------------------------
+
+
+def _masquerade(conf: BridgeConf, addressed: Result) -> Iterator[Resource]:
+    if not conf.ipMasq:
+        return
+    for ip in addressed.ips:
+        address = ip_interface(ip.address)
+        network = address.network
+        yield MasqueradePrefix(family=network.version, length=network.prefixlen)
+        yield SharedElement(
+            set=f"network{network.version}_{network.prefixlen}",
+            item=(str(network.network_address),) * 2,
+        )
+        yield SharedElement(set=f"masquerade{network.version}", item=(str(address.ip),))
+
+
+def _guard(conf: BridgeConf, pair: Veth) -> Iterator[Resource]:
+    if conf.macspoofchk:
+        yield Element(set="allowed", item=(pair.name, pair.peer_mac))
+        yield Element(set="guarded", item=(pair.name,))
+
+
+def _result(
+    request: Request,
+    found: Link | None,
+    pair: Veth,
+    addressed: Result,
+    gateways: tuple[Resource, ...],
+) -> Result:
+    conf: BridgeConf = request.conf
+    bridge = next(r for r in _bridge(request, found) if isinstance(r, BridgeLink))
+    mtu = pair.mtu or DEFAULT_MTU
+    interfaces = [
+        Interface(conf.bridge, mac=bridge.mac, mtu=found.mtu if found else mtu),
+        Interface(pair.name, mac=pair.mac, mtu=mtu),
+        Interface(pair.peer, mac=pair.peer_mac, mtu=mtu, sandbox=request.netns),
+    ]
+    for gateway in gateways:
+        if isinstance(gateway, VlanGateway):
+            interfaces.append(Interface(gateway.name, mac=gateway.mac, mtu=mtu))
+    ips = tuple(Address(ip.address, ip.gateway, interface=2) for ip in addressed.ips)
+    return replace(addressed, interfaces=tuple(interfaces), ips=ips)

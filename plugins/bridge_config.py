@@ -1,0 +1,123 @@
+"""The keys of `bridge`, and what they exclude.
+
+Names and defaults are the reference plugin's, so that an existing network list works.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Self
+
+from pydantic import BaseModel, model_validator
+
+from ..cni.config import NetConf
+from ..cni.names import check_interface_name
+from ..model.errors import ConfigError
+from ..model.request import Request
+from ..model.result import Dns
+
+_MAC = re.compile(r"(?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}")
+MAX_VLAN = 4094
+
+
+class VlanTrunk(BaseModel):
+    minID: int | None = None
+    maxID: int | None = None
+    id: int | None = None
+
+    def ranges(self) -> list[tuple[int, int]]:
+        found = []
+        if (self.minID is None) != (self.maxID is None):
+            raise ValueError("minID and maxID go together")
+        if self.minID is not None and self.maxID is not None:
+            if not 1 <= self.minID <= self.maxID <= MAX_VLAN:
+                raise ValueError(
+                    f"minID {self.minID} to maxID {self.maxID} is not a range within 1..{MAX_VLAN}"
+                )
+            found.append((self.minID, self.maxID))
+        if self.id is not None:
+            if not 1 <= self.id <= MAX_VLAN:
+                raise ValueError(f"id {self.id} is not within 1..{MAX_VLAN}")
+            found.append((self.id, self.id))
+        return found
+
+
+class BridgeConf(NetConf):
+    bridge: str = "cni0"
+    isGateway: bool = False
+    isDefaultGateway: bool = False
+    forceAddress: bool = False
+    ipMasq: bool = False
+    ipMasqBackend: str = ""
+    """Accepted and without effect: there is one table, for every backend."""
+    mtu: int = 0
+    hairpinMode: bool = False
+    promiscMode: bool = False
+    vlan: int = 0
+    vlanTrunk: list[VlanTrunk] | None = None
+    preserveDefaultVlan: bool = True
+    macspoofchk: bool = False
+    enabledad: bool = False
+    disableContainerInterface: bool = False
+    portIsolation: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        check_interface_name(self.bridge, "bridge")
+        if self.hairpinMode and self.promiscMode:
+            raise ValueError("cannot set hairpinMode and promiscMode at the same time")
+        if not 0 <= self.vlan <= MAX_VLAN:
+            raise ValueError(f"vlan: {self.vlan} is not within 0..{MAX_VLAN}")
+        if not 0 <= self.mtu <= 65535:
+            raise ValueError(f"mtu: {self.mtu} is not within 0..65535")
+        if self.disableContainerInterface and self.ipam and self.ipam.get("type"):
+            raise ValueError("cannot use IPAM when disableContainerInterface is set")
+        if self.ipMasqBackend not in ("", "iptables", "nftables"):
+            raise ValueError(f'ipMasqBackend: "{self.ipMasqBackend}" is not iptables or nftables')
+        self.tagged_vlans()
+        return self
+
+    @property
+    def gateway(self) -> bool:
+        return self.isGateway or self.isDefaultGateway
+
+    @property
+    def filters_vlans(self) -> bool:
+        return bool(self.vlan or self.vlanTrunk)
+
+    def tagged_vlans(self) -> tuple[tuple[int, int], ...]:
+        return tuple(pair for trunk in self.vlanTrunk or () for pair in trunk.ranges())
+
+    def result_dns(self) -> Dns:
+        """The configuration's own DNS, which overrides IPAM's where it is set."""
+        dns = self.dns
+        if dns is None:
+            return Dns()
+        return Dns(
+            nameservers=tuple(dns.nameservers),
+            domain=dns.domain,
+            search=tuple(dns.search),
+            options=tuple(dns.options),
+        )
+
+
+def wanted_mac(request: Request) -> str:
+    """CNI_ARGS MAC, overridden by args.cni.mac, overridden by runtimeConfig.mac; "" for none.
+
+    Raises `ConfigError` for what is not a unicast MAC address.
+    """
+    found = request.args.get("MAC", "")
+    for source in (request.conf.cni_args(), request.runtime_config):
+        found = _text(source, "mac") or found
+    if not found:
+        return ""
+    if not _MAC.fullmatch(found) or int(found[:2], 16) & 1:
+        raise ConfigError(f'mac: "{found}" is not a unicast MAC address (six bytes as in 02:..)')
+    return found.lower().replace("-", ":")
+
+
+def _text(source: Any, key: str) -> str:
+    value = source.get(key, "") if isinstance(source, dict) else ""
+    if not isinstance(value, str):
+        raise ConfigError(f"{key}: {value!r} is not a string")
+    return value

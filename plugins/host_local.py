@@ -1,0 +1,168 @@
+"""`host-local`: addresses out of ranges, from the store that all plugins of this host share.
+
+Configuration, results and refusals are the reference plugin's. Leases found in its
+`dataDir` are taken over when a pool is first used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from ..cni.config import NetConf
+from ..model.errors import ConfigError, RangeFull
+from ..model.plan import Plan
+from ..model.plugin import Plugin
+from ..model.query import FileText, Seen
+from ..model.ranges import contains, parse_range_sets
+from ..model.request import Request
+from ..model.resources import AddressLease, Range
+from ..model.result import Address, Dns, Result, Route
+from .resolv import parse_resolv_conf
+
+REFERENCE_DIRECTORY = "/var/lib/cni/networks"
+ONE_ADDRESS_A_FAMILY = {"0.1.0", "0.2.0"}
+
+
+class RangeConf(BaseModel):
+    subnet: str
+    rangeStart: str = ""
+    rangeEnd: str = ""
+    gateway: str = ""
+
+
+class RouteConf(BaseModel):
+    dst: str
+    gw: str = ""
+    mtu: int = 0
+    advmss: int = 0
+    priority: int = 0
+    table: int | None = None
+    scope: int | None = None
+
+
+class HostLocalIpam(BaseModel):
+    type: str
+    subnet: str = ""
+    rangeStart: str = ""
+    rangeEnd: str = ""
+    gateway: str = ""
+    ranges: list[list[RangeConf]] = []
+    routes: list[RouteConf] = []
+    resolvConf: str = ""
+    dataDir: str = ""
+    statusOnExhaustion: str = "error"
+
+
+class HostLocalConf(NetConf):
+    ipam: HostLocalIpam  # type: ignore[assignment]
+
+
+class HostLocal(Plugin):
+    name = "host-local"
+    about = "leases addresses out of this host's own ranges"
+    config = HostLocalConf
+    checks_result = False
+
+    def plan(self, request: Request, seen: Seen) -> Plan:
+        conf: HostLocalConf = request.conf
+        sets = _range_sets(request)
+        dns = _dns(conf.ipam, seen)
+        leases = _leases(request, sets)
+        ips = []
+        for lease in leases:
+            leased = seen[lease]
+            ips.append(Address(leased.address, leased.gateway))
+        routes = tuple(Route(**dict(route)) for route in conf.ipam.routes)
+        return Plan(tuple(leases), Result(ips=tuple(ips), routes=routes, dns=dns))
+
+    def status(self, request: Request, seen: Seen) -> None:
+        conf: HostLocalConf = request.conf
+        if conf.ipam.statusOnExhaustion not in ("error", "ok"):
+            raise ConfigError(
+                f'ipam.statusOnExhaustion: "{conf.ipam.statusOnExhaustion}" is not "error" or "ok"'
+            )
+        try:
+            for lease in _leases(request, _range_sets(request)):
+                seen[lease]
+        except RangeFull:
+            if conf.ipam.statusOnExhaustion == "error":
+                raise
+
+
+def _range_sets(request: Request) -> tuple[tuple[Range, ...], ...]:
+    """runtimeConfig.ipRanges, then the single `subnet`, then `ranges`: an address from each."""
+    ipam = request.conf.ipam
+    written: list[tuple[str, list[dict[str, Any]]]] = []
+    given = request.runtime_config.get("ipRanges") or []
+    if not isinstance(given, list) or not all(isinstance(one, list) for one in given):
+        raise ConfigError("runtimeConfig.ipRanges: expected a list of lists of ranges")
+    for index, one in enumerate(given):
+        ranges = [dict(RangeConf.model_validate(item)) for item in one]
+        written.append((f"runtimeConfig.ipRanges[{index}]", ranges))
+    if ipam.subnet:
+        keys = ("subnet", "rangeStart", "rangeEnd", "gateway")
+        written.append(("ipam", [{key: getattr(ipam, key) for key in keys}]))
+    for index, one in enumerate(ipam.ranges):
+        written.append((f"ipam.ranges[{index}]", [dict(item) for item in one]))
+    if not written:
+        raise ConfigError("ipam: no IP ranges specified: it needs `subnet` or `ranges`")
+    sets = parse_range_sets(written)
+    if request.cni_version in ONE_ADDRESS_A_FAMILY:
+        for family, mark in (("IPv4", False), ("IPv6", True)):
+            if sum((":" in ranges[0][0]) == mark for ranges in sets) > 1:
+                raise ConfigError(
+                    f"ipam.ranges: CNI version {request.cni_version} does not support more than"
+                    f" one {family} address"
+                )
+    return sets
+
+
+def _leases(request: Request, sets: tuple[tuple[Range, ...], ...]) -> list[AddressLease]:
+    ipam = request.conf.ipam
+    directory = ipam.dataDir or REFERENCE_DIRECTORY
+    wanted = _requested(request)
+    leases = []
+    for index, ranges in enumerate(sets):
+        # Each asked-for address must hit a range set of its own.
+        mine = next((ip for ip in wanted if contains(ranges, ip)), "")
+        if mine:
+            wanted.remove(mine)
+        leases.append(
+            AddressLease(
+                pool=f"{ipam.dataDir}:{request.network}" if ipam.dataDir else request.network,
+                index=index,
+                ranges=ranges,
+                requested=mine,
+                directory=f"{directory}/{request.network}",
+            )
+        )
+    if wanted:
+        raise ConfigError(f"failed to allocate all requested IPs: {', '.join(wanted)}")
+    return leases
+
+
+def _requested(request: Request) -> list[str]:
+    """runtimeConfig.ips, args.cni.ips, or, where neither is given, CNI_ARGS IP.
+
+    CNI conventions, "args": where both `args` and CNI_ARGS give it, CNI_ARGS is ignored.
+    """
+    listed: list[Any] = []
+    for source in (request.runtime_config, request.conf.cni_args()):
+        value = source.get("ips") or []
+        if not isinstance(value, list) or not all(isinstance(ip, str) for ip in value):
+            raise ConfigError(f"ips: {value!r} is not a list of addresses")
+        listed += value
+    if not listed and request.args.get("IP"):
+        listed = request.args["IP"].split(",")
+    return list(dict.fromkeys(str(ip).partition("/")[0].strip() for ip in listed))
+
+
+def _dns(ipam: HostLocalIpam, seen: Seen) -> Dns:
+    if not ipam.resolvConf:
+        return Dns()
+    text = seen[FileText(ipam.resolvConf)]
+    if text is None:
+        raise ConfigError(f'ipam.resolvConf: "{ipam.resolvConf}" can\'t be read')
+    return parse_resolv_conf(text)

@@ -1,0 +1,48 @@
+"""Which plugins there are: ours by name, third parties' by entry point `pynet.plugins`."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+
+from ..model.errors import CniError
+from ..model.plugin import Plugin
+
+OURS = {
+    "bridge": "bridge:Bridge",
+    "host-local": "host_local:HostLocal",
+    "loopback": "loopback:Loopback",
+    "static": "static:Static",
+}
+"""Name -> module and class: imported when first asked for, so a one-shot loads only its own."""
+
+
+@cache
+def names() -> frozenset[str]:
+    """Every plugin that can be served here."""
+    return frozenset(OURS) | {point.name for point in _third_parties()}
+
+
+@cache
+def plugin_named(name: str) -> Plugin:
+    """The plugin of that name. Raises `CniError` where there is none."""
+    if name in OURS:
+        module, _, class_name = OURS[name].partition(":")
+        found = getattr(import_module(f".{module}", __package__), class_name)
+    else:
+        for point in _third_parties():
+            if point.name == name:
+                found = point.load()
+                break
+        else:
+            known = ", ".join(sorted(names()))
+            raise CniError(f'pynet has no plugin "{name}"; it has {known}')
+    plugin = found()
+    assert isinstance(plugin, Plugin)
+    return plugin
+
+
+def _third_parties():  # type: ignore[no-untyped-def]
+    from importlib.metadata import entry_points
+
+    return entry_points(group="pynet.plugins")

@@ -1,0 +1,76 @@
+"""The container's end of a link: sysctls, addresses and routes, as resources inside it.
+
+The order is the kernel's: what an address depends on before it, a route after the link is up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..model.resource import Resource
+from ..model.resources import InterfaceAddress, InterfaceRoute, LinkUp, Sysctl, Veth
+from ..model.result import Result
+
+
+def configure(pair: Veth, addressed: Result, *, dad: bool) -> Iterator[Resource]:
+    """Sysctls, addresses and `up` of the container's end.
+
+    Without `dad` an IPv6 address is usable at once; waiting for duplicate address
+    detection would cost each container two seconds.
+    """
+    name = pair.peer
+    yield _setting(pair, f"ipv4/conf/{name}/arp_notify", "1")
+    if any(":" in ip.address for ip in addressed.ips):
+        yield _setting(pair, f"ipv6/conf/{name}/disable_ipv6", "0")
+        yield _setting(pair, f"ipv6/conf/{name}/keep_addr_on_down", "1")
+        yield _setting(pair, f"ipv6/conf/{name}/accept_dad", "1" if dad else "0")
+        if dad:
+            yield _setting(pair, f"ipv6/conf/{name}/enhanced_dad", "1")
+    for ip in addressed.ips:
+        if not dad or ":" not in ip.address:
+            yield _address(pair, ip.address)
+    yield LinkUp(name=name, place="sandbox", inside=pair.key)
+    if dad:
+        # Detection runs only while the link is up.
+        for ip in addressed.ips:
+            if ":" in ip.address:
+                yield _address(pair, ip.address, dad=True)
+
+
+def routes(pair: Veth, addressed: Result) -> Iterator[Resource]:
+    """The result's routes; one without `gw` goes by the first gateway of its family."""
+    for route in addressed.routes:
+        gw = route.gw or next(
+            (ip.gateway for ip in addressed.ips if (":" in ip.address) == (":" in route.dst)), ""
+        )
+        if gw and ((":" in gw) != (":" in route.dst)):
+            gw = ""
+        if route.scope == _SCOPE_LINK:
+            gw = ""
+        yield InterfaceRoute(
+            name=pair.peer,
+            place="sandbox",
+            inside=pair.key,
+            dst=route.dst,
+            gw=gw,
+            mtu=route.mtu,
+            advmss=route.advmss,
+            priority=route.priority,
+            table=route.table,
+            scope=route.scope,
+        )
+
+
+_SCOPE_LINK = 253
+
+
+def _setting(pair: Veth, setting: str, value: str) -> Sysctl:
+    return Sysctl(
+        setting=setting, value=value, place="sandbox", optional=True, inside=pair.key
+    )
+
+
+def _address(pair: Veth, address: str, *, dad: bool = False) -> InterfaceAddress:
+    return InterfaceAddress(
+        name=pair.peer, address=address, place="sandbox", dad=dad, inside=pair.key
+    )

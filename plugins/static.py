@@ -1,0 +1,112 @@
+"""`static`: the addresses that the configuration names, leased from nobody."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_interface
+from typing import Any
+
+from pydantic import BaseModel
+
+from ..cni.config import NetConf
+from ..model.errors import ConfigError
+from ..model.plan import Plan
+from ..model.plugin import Plugin
+from ..model.query import Seen
+from ..model.request import Request
+from ..model.result import Address, Dns, Result, Route
+from .host_local import RouteConf
+
+
+class AddressConf(BaseModel):
+    address: str
+    gateway: str = ""
+
+
+class DnsConf(BaseModel):
+    nameservers: list[str] = []
+    domain: str = ""
+    search: list[str] = []
+    options: list[str] = []
+
+
+class StaticIpam(BaseModel):
+    type: str
+    addresses: list[AddressConf] = []
+    routes: list[RouteConf] = []
+    dns: DnsConf = DnsConf()
+
+
+class StaticConf(NetConf):
+    ipam: StaticIpam  # type: ignore[assignment]
+
+
+class Static(Plugin):
+    name = "static"
+    about = "gives the addresses that the configuration names"
+    config = StaticConf
+    checks_result = False
+
+    def plan(self, request: Request, seen: Seen) -> Plan:
+        ipam: StaticIpam = request.conf.ipam
+        dns = {key: tuple(v) if isinstance(v, list) else v for key, v in dict(ipam.dns).items()}
+        return Plan(
+            (),
+            Result(
+                ips=tuple(_addresses(request)),
+                routes=tuple(Route(**dict(route)) for route in ipam.routes),
+                dns=Dns(**dns),
+            ),
+        )
+
+
+def _addresses(request: Request) -> list[Address]:
+    """The configured ones and CNI_ARGS IP; args.cni.ips, then runtimeConfig.ips, replace them all.
+
+    The gateways of CNI_ARGS GATEWAY go to the subnets that hold them.
+    """
+    ipam: StaticIpam = request.conf.ipam
+    found = [
+        _address(f"ipam.addresses[{index}]", item.address, item.gateway)
+        for index, item in enumerate(ipam.addresses)
+    ]
+    if request.args.get("IP"):
+        found += [_address("CNI_ARGS IP", text) for text in request.args["IP"].split(",")]
+    found = _with_gateways(found, request.args.get("GATEWAY", ""))
+    for name, source in (
+        ("args.cni.ips", request.conf.cni_args()),
+        ("runtimeConfig.ips", request.runtime_config),
+    ):
+        ips: Any = source.get("ips")
+        if ips:
+            if not isinstance(ips, list) or not all(isinstance(ip, str) for ip in ips):
+                raise ConfigError(f"{name}: {ips!r} is not a list of addresses")
+            found = [_address(name, text) for text in ips]
+    return found
+
+
+def _address(where: str, text: str, gateway: str = "") -> Address:
+    try:
+        if "/" not in text:
+            raise ValueError
+        address = ip_interface(text.strip())
+    except ValueError:
+        raise ConfigError(
+            f'{where}: "{text}" is not an address with prefix length, such as 10.1.0.5/24'
+        ) from None
+    try:
+        return Address(str(address), str(ip_address(gateway)) if gateway else "")
+    except ValueError:
+        raise ConfigError(f'{where}.gateway: "{gateway}" is not an address') from None
+
+
+def _with_gateways(addresses: list[Address], given: str) -> list[Address]:
+    for text in filter(None, (part.strip() for part in given.split(","))):
+        try:
+            gateway = ip_address(text)
+        except ValueError:
+            raise ConfigError(f'CNI_ARGS GATEWAY: "{text}" is not an address') from None
+        addresses = [
+            Address(one.address, text) if gateway in ip_interface(one.address).network else one
+            for one in addresses
+        ]
+    return addresses
