@@ -1,0 +1,203 @@
+"""What stands in our nftables tables: sets, chains and rules as data, and their text.
+
+Rules that hold here:
+- Two tables, `inet pynet` and `bridge pynet`, of constant size: rules are per host, what
+  belongs to one container is an element of a set. A spoofed MAC can only be seen in the
+  bridge family, hence the second.
+- All sets are hash sets. An interval set refuses overlapping networks and its cost grows
+  with its elements, so two addresses are compared by prefix: masked, in a hash set per
+  prefix length in use.
+- `SETS` is the one description of a set: the table is made from it and elements are
+  packed by it. What changes the meaning of a name here raises `VERSION`.
+- Every text uses `create`, which fails where the thing is there: of two processes that
+  make a part at once the second one's transaction changes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from ipaddress import ip_network
+
+from ..model.errors import KernelError
+
+TABLE = "pynet"
+VERSION = 1
+
+_VERSION_COMMENT = "pynet layout "
+_PREFIX_SET = re.compile(r"network([46])_(\d{1,3})")
+_BITS = {4: 32, 6: 128}
+
+
+@dataclass(frozen=True)
+class NftSet:
+    """A set, or a map where `data` names the fields of its values. Types are nft's words."""
+
+    name: str
+    family: str
+    key: tuple[str, ...]
+    about: str
+    data: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """`create set FAMILY pynet NAME { type KEY; comment ABOUT; }`"""
+        noun, type_ = "set", " . ".join(self.key)
+        if self.data:
+            noun, type_ = "map", f"{type_} : {' . '.join(self.data)}"
+        flags = f" flags {','.join(self.flags)};" if self.flags else ""
+        return (
+            f"create {noun} {self.family} {TABLE} {self.name}"
+            f' {{ type {type_};{flags} comment "{self.about}"; }}\n'
+        )
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule; within its chain its comment is what it is known by."""
+
+    chain: str
+    match: str
+    comment: str
+
+    def text(self, family: str, verb: str = "add") -> str:
+        """`nft add rule FAMILY pynet CHAIN MATCH comment COMMENT`; `insert` puts it first."""
+        return f'{verb} rule {family} {TABLE} {self.chain} {self.match} comment "{self.comment}"\n'
+
+
+@dataclass(frozen=True)
+class TableLayout:
+    """A table: its chains (name -> hook, "" for one that is jumped to) and rules in order."""
+
+    family: str
+    chains: dict[str, str]
+    rules: tuple[Rule, ...]
+    needs: str  # what the kernel must have, in the words of its configuration
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is made in one piece: `marker` is the set whose presence shows that it was."""
+
+    family: str
+    marker: str
+    text: str
+    needs: str
+
+
+SETS: dict[str, NftSet] = {
+    described.name: described
+    for described in (
+        NftSet("masquerade4", "inet", ("ipv4_addr",), "containers that are masqueraded"),
+        NftSet("masquerade6", "inet", ("ipv6_addr",), "containers that are masqueraded"),
+        NftSet("guarded", "bridge", ("ifname",), "ports that may send from known MACs only"),
+        NftSet("allowed", "bridge", ("ifname", "ether_addr"), "guarded ports and their MACs"),
+    )
+}
+
+TABLES: dict[str, TableLayout] = {
+    "inet": TableLayout(
+        family="inet",
+        chains={
+            "masquerade4": "",
+            "masquerade6": "",
+            "postrouting": "type nat hook postrouting priority srcnat; policy accept;",
+        },
+        rules=(
+            Rule("masquerade4", "ip daddr 224.0.0.0/4 return", "multicast keeps its source"),
+            Rule("masquerade4", "masquerade", "all else leaves with the host's address"),
+            Rule("masquerade6", "ip6 daddr ff00::/8 return", "multicast keeps its source"),
+            Rule("masquerade6", "masquerade", "all else leaves with the host's address"),
+            Rule("postrouting", "ip saddr @masquerade4 jump masquerade4", "masqueraded, IPv4"),
+            Rule("postrouting", "ip6 saddr @masquerade6 jump masquerade6", "masqueraded, IPv6"),
+        ),
+        needs="CONFIG_NF_TABLES_INET, CONFIG_NFT_NAT, CONFIG_NFT_MASQ",
+    ),
+    "bridge": TableLayout(
+        family="bridge",
+        chains={"prerouting": "type filter hook prerouting priority -300; policy accept;"},
+        rules=(
+            Rule(
+                "prerouting",
+                "iifname @guarded iifname . ether saddr != @allowed drop",
+                "a guarded port sends from its own MACs only",
+            ),
+        ),
+        needs="CONFIG_NF_TABLES_BRIDGE",
+    ),
+}
+
+
+def set_named(name: str) -> NftSet:
+    """The set of that name, one of `SETS` or a prefix set. Raises `KernelError`."""
+    if name in SETS:
+        return SETS[name]
+    if (match := _PREFIX_SET.fullmatch(name)) is not None:
+        return prefix_set(int(match[1]), int(match[2]))
+    raise KernelError(
+        f"nftables set {name!r} is none that this version of pynet knows;"
+        " use the version that recorded it"
+    )
+
+
+@cache
+def prefix_set(family: int, length: int) -> NftSet:
+    """The set of networks of one prefix length: (network, network) of source and destination."""
+    if not 0 <= length <= _BITS.get(family, -1):
+        raise KernelError(f"there is no prefix length {length} in IPv{family}")
+    address = f"ipv{family}_addr"
+    return NftSet(
+        f"network{family}_{length}", "inet", (address, address), f"networks of length /{length}"
+    )
+
+
+def prefix_rule(family: int, length: int) -> Rule:
+    """The rule that lets traffic within one of those networks pass as it is."""
+    protocol = {4: "ip", 6: "ip6"}[family]
+    any_address = {4: "0.0.0.0", 6: "::"}[family]
+    mask = ip_network(f"{any_address}/{length}").netmask
+    return Rule(
+        f"masquerade{family}",
+        f"{protocol} saddr and {mask} . {protocol} daddr and {mask}"
+        f" @{prefix_set(family, length).name} return",
+        f"within one /{length} network the source stays",
+    )
+
+
+def table_part(family: str) -> Part:
+    """A whole table, without elements and prefix sets."""
+    layout = TABLES[family]
+    sets = [described for described in SETS.values() if described.family == family]
+    return Part(family, sets[0].name, "".join(_table_lines(layout, sets)), layout.needs)
+
+
+def _table_lines(layout: TableLayout, sets: list[NftSet]) -> Iterator[str]:
+    yield (
+        f"table {layout.family} {TABLE} {{"
+        f' comment "{_VERSION_COMMENT}{VERSION}: made by pynet, rebuilt when deleted"; }}\n'
+    )
+    for described in sets:
+        yield described.text
+    for name, hook in layout.chains.items():
+        yield f"create chain {layout.family} {TABLE} {name}" + (f" {{ {hook} }}\n" if hook else "\n")
+    for rule in layout.rules:
+        yield rule.text(layout.family)
+
+
+def prefix_part(family: int, length: int) -> Part:
+    """The set and the rule for one prefix length.
+
+    The rule goes first in its chain: among rules that return, order is of no account.
+    """
+    described = prefix_set(family, length)
+    text = described.text + prefix_rule(family, length).text(described.family, verb="insert")
+    return Part(described.family, described.name, text, TABLES[described.family].needs)
+
+
+def version_of(comment: str) -> int:
+    """The layout version a table's comment tells; 0 for a table that is not of our making."""
+    match = re.match(_VERSION_COMMENT + r"(\d+)", comment)
+    return int(match[1]) if match else 0

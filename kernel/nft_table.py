@@ -1,0 +1,204 @@
+"""Our nftables tables in one host namespace: made once, then elements put in and taken out.
+
+Rules that hold here:
+- Tables, chains, rules and prefix sets are made through libnftables, each part only where
+  it is missing, and never deleted: others rely on them, and they cost nothing.
+- Elements go straight to the kernel, all of one call in one transaction.
+- Adding what is there, and deleting what is gone, is no error.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TypeAlias
+
+from ..model.errors import KernelError, TableMissing
+from ..model.plan import Drift
+from ..model.resources import Element, MasqueradePrefix, SharedElement
+from . import nft_elements, nft_library, nft_look
+from .nft_elements import Change, Entry
+from .nft_layout import TABLE, VERSION, Part, prefix_part, prefix_rule, prefix_set, set_named
+from .nft_layout import table_part as table_part_of
+from .nft_socket import NftSocket, refused
+
+NftResource: TypeAlias = Element | SharedElement | MasqueradePrefix
+
+_CHUNK = 128
+"""Elements in one transaction where atomicity does not matter: were all of them refused,
+the errors still fit in a socket's smallest receive buffer."""
+
+
+class Table:
+    """`table inet pynet` and `table bridge pynet` of the host namespace `namespace`.
+
+    `namespace` is a descriptor, which is duplicated. Threads may share a Table. It keeps
+    the namespace alive until `close`, so it is for host namespaces only.
+    """
+
+    def __init__(self, namespace: int) -> None:
+        self._namespace = os.dup(namespace)
+        try:
+            self._socket = NftSocket(self._namespace)
+        except BaseException:
+            os.close(self._namespace)
+            raise
+
+    def close(self) -> None:
+        self._socket.close()
+        os.close(self._namespace)
+
+    # --- the tables -----------------------------------------------------------
+
+    def make(self, families: Iterable[str]) -> None:
+        """`nft -f -` with the tables of `families` ("inet", "bridge") that are missing."""
+        self._make([table_part_of(family) for family in families])
+
+    def version(self, family: str) -> int | None:
+        """The layout version of the table; 0 where it tells none, None where there is no table."""
+        return nft_look.version(self._socket, family)
+
+    def ensure(
+        self,
+        prefixes: Iterable[MasqueradePrefix],
+        elements: Iterable[Element | SharedElement],
+    ) -> None:
+        """Make what is missing of the tables that these need, and put them all in.
+
+        For thousands of elements: a transaction holds some of them, not all.
+        """
+        lengths = sorted({(prefix.family, prefix.length) for prefix in prefixes})
+        entries = [_entry(element) for element in elements]
+        families = {entry.set.family for entry in entries}
+        if lengths:
+            families.add(prefix_set(*lengths[0]).family)
+        self._make(
+            [table_part_of(family) for family in sorted(families)]
+            + [prefix_part(*length) for length in lengths]
+        )
+        try:
+            for chunk in _chunks(entries):
+                self._put(chunk)
+        except TableMissing as missing:
+            raise self._unusable(str(missing)) from None
+
+    def _make(self, parts: Sequence[Part]) -> None:
+        """Make the `parts` that are missing in one transaction.
+
+        Whoever makes a part at the same time makes ours fail as a whole (`create`); then
+        less is missing than before, and that is tried.
+        """
+        missing = self._missing(parts)
+        while missing:
+            said = nft_library.run(self._namespace, "".join(part.text for part in missing))
+            left = self._missing(missing)
+            if said and left == missing:
+                needs = ", ".join(sorted({part.needs for part in missing}))
+                raise KernelError(
+                    f"nftables tables can't be made: {said.splitlines()[0]};"
+                    f" they need a kernel with {needs}, and no other table named {TABLE}",
+                    details=said,
+                )
+            missing = left
+
+    def _missing(self, parts: Sequence[Part]) -> list[Part]:
+        return [p for p in parts if not nft_look.has_set(self._socket, p.family, p.marker)]
+
+    def _unusable(self, text: str) -> KernelError:
+        found = {family: self.version(family) for family in ("inet", "bridge")}
+        return KernelError(
+            f"{text}, though the table is there: tables named {TABLE} have layout version"
+            f" {found}, this is version {VERSION}; remove them with"
+            f" `nft delete table inet {TABLE}; nft delete table bridge {TABLE}` and reload",
+            errno=errno.ENOENT,
+        )
+
+    # --- resources ------------------------------------------------------------
+
+    def exists(self, resource: NftResource) -> bool:
+        """`nft get element ...`, or `nft list set ...` for a prefix; O(1)."""
+        if isinstance(resource, MasqueradePrefix):
+            described = prefix_set(resource.family, resource.length)
+            return nft_look.has_set(self._socket, described.family, described.name)
+        return self._value(_entry(resource)) is not None
+
+    def create(self, resources: Sequence[NftResource]) -> None:
+        """`nft add element ...` for all, in one transaction; a prefix's set and rule first.
+
+        Raises `TableMissing` where the table, or a set in it, is gone, `KernelError`.
+        """
+        prefixes = [one for one in resources if isinstance(one, MasqueradePrefix)]
+        if prefixes:
+            parts = [prefix_part(prefix.family, prefix.length) for prefix in prefixes]
+            if self._missing([table_part_of(part.family) for part in parts]):
+                raise TableMissing(f"table {parts[0].family} {TABLE} is missing")
+            self._make(parts)
+        self._put([_entry(one) for one in resources if not isinstance(one, MasqueradePrefix)])
+
+    def verify(self, resource: NftResource) -> list[Drift]:
+        """Where it, or a rule that gives it its effect, is not as it was made."""
+        if isinstance(resource, MasqueradePrefix):
+            described = prefix_set(resource.family, resource.length)
+            if not nft_look.has_set(self._socket, described.family, described.name):
+                return [nft_look.set_missing(described)]
+            rule = prefix_rule(resource.family, resource.length)
+            return nft_look.rule_drift(self._socket, described.family, (rule,))
+        return self._verify_element(_entry(resource))
+
+    def delete(self, resources: Sequence[NftResource]) -> None:
+        """`nft delete element ...` for all elements; prefixes stay. What is gone is no error."""
+        entries = [_entry(one) for one in resources if not isinstance(one, MasqueradePrefix)]
+        once = {(entry.set.name, entry.key): entry for entry in entries}
+        for chunk in _chunks(once.values()):
+            self._remove(chunk)
+
+    # --- elements -------------------------------------------------------------
+
+    def _verify_element(self, entry: Entry) -> list[Drift]:
+        found = self._value(entry)
+        if found is None:
+            return [Drift(f"element {entry.text}", "state", "present", "missing")]
+        if found != entry.data:
+            return [Drift(f"element {entry.text}", "value", entry.data.hex(), found.hex())]
+        return nft_look.rule_drift(self._socket, entry.set.family)
+
+    def _value(self, entry: Entry) -> bytes | None:
+        """The packed value of an element, b"" in a set; None where it is not there."""
+        answer = self._socket.ask(nft_elements.lookup(entry))
+        return None if answer is None else nft_elements.data_in(answer)
+
+    def _put(self, entries: Sequence[Entry]) -> None:
+        errors = self._change([nft_elements.put(entry) for entry in entries])
+        for index, number in errors.items():
+            if number == errno.ENOENT:
+                described = entries[index].set
+                raise TableMissing(f"set {described.family} {TABLE} {described.name} is missing")
+            raise refused(f"add element {entries[index].text}", number)
+
+    def _remove(self, entries: Sequence[Entry]) -> None:
+        """A transaction fails as a whole for what is gone: once more without that."""
+        while entries:
+            errors = self._change([nft_elements.remove(entry) for entry in entries])
+            for index, number in errors.items():
+                if number != errno.ENOENT:
+                    raise refused(f"delete element {entries[index].text}", number)
+            entries = [entry for i, entry in enumerate(entries) if i not in errors] if errors else ()
+
+    def _change(self, changes: Sequence[Change]) -> dict[int, int]:
+        """The errors by index; raises `KernelError` for what concerns the whole transaction."""
+        errors = self._socket.transaction(changes)
+        if -1 in errors:
+            raise refused(f"transaction of {len(changes)} element changes", errors[-1])
+        return errors
+
+
+def _entry(resource: Element | SharedElement) -> Entry:
+    return nft_elements.entry(set_named(resource.set), resource.item, resource.value)
+
+
+def _chunks(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    remaining = iter(entries)
+    while chunk := list(islice(remaining, _CHUNK)):
+        yield chunk
