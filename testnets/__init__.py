@@ -1,1 +1,1 @@
-"""Fake hosts and containers in namespaces: the labs our tests, the demo and the benchmarks run in."""
+"""Fake hosts and containers in namespaces: where tests, demo and benchmarks take place."""

@@ -46,13 +46,15 @@ class Forked(Generic[T]):
 
     def wait(self) -> T:
         """Its result. Raises what it raised, `DiedBySignal`, or `LabError` where it just left."""
-        with open(self._answer, "rb") as answer:
+        with os.fdopen(self._answer, "rb") as answer:
             data = answer.read()
         _, status = os.waitpid(self.pid, 0)
         if os.WIFSIGNALED(status):
             raise DiedBySignal(os.WTERMSIG(status))
         if not data:
-            raise LabError(f"the forked function left with status {os.waitstatus_to_exitcode(status)}")
+            raise LabError(
+                f"the forked function left with status {os.waitstatus_to_exitcode(status)}"
+            )
         good, value = pickle.loads(data)
         if not good:
             raise value
@@ -91,5 +93,5 @@ def _send(answer: int, good: bool, value: object) -> None:
         pickle.loads(data)
     except Exception as error:
         data = pickle.dumps((False, LabError(f"{value!r} does not come out of a fork: {error}")))
-    with open(answer, "wb") as pipe:
+    with os.fdopen(answer, "wb") as pipe:
         pipe.write(data)

@@ -13,6 +13,7 @@ who isn't root gets a user namespace.
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -65,8 +66,7 @@ class Host:
     def __init__(self, holder: Holder, name: str) -> None:
         self.name = name
         self._holder = holder
-        self.pid, self.inner_pid = holder.keep_host(name)
-        self._pidfd = os.pidfd_open(self.pid)
+        self._pidfd, self.pid, self.inner_pid = holder.keep_host(name)
 
     def close(self) -> None:
         """Let go of the host; it lives on until its lab ends."""
@@ -77,7 +77,7 @@ class Host:
         self._holder.enter(self._pidfd, _HOST_NAMESPACES)
         if netns is not None:
             path = netns.path if isinstance(netns, Container) else netns
-            with open(os.path.join("/run/netns", path), "rb") as namespace:
+            with (Path("/run/netns") / path).open("rb") as namespace:
                 syscalls.setns(namespace.fileno(), syscalls.CLONE_NEWNET)
 
     def popen(
@@ -175,6 +175,7 @@ class Lab:
 
     def __init__(self) -> None:
         self.hosts: dict[str, Host] = {}
+        self._indexes = itertools.count(1000, 2)
         self._holder = Holder(user=os.geteuid() != 0)
         self.pid = self._holder.pid
 
@@ -210,11 +211,15 @@ class Lab:
 
         `ip link add ONE_LINK type veth peer name OTHER_LINK netns OTHER`
         """
-        peer = ["peer", "name", other_link, "netns", str(other.inner_pid)]
-        one.run(["ip", "link", "add", one_link, "type", "veth", *peer])
+        # Ends with the same index in their namespaces get their carrier up to a second late: the
+        # kernel takes an interface whose peer has its own index for one without a peer.
+        index = next(self._indexes)
+        first = ["name", one_link, "index", str(index), "type", "veth"]
+        second = ["peer", "name", other_link, "index", str(index + 1)]
+        one.run(["ip", "link", "add", *first, *second, "netns", str(other.inner_pid)])
         for host, link, texts in ((one, one_link, addresses[0]), (other, other_link, addresses[1])):
             lines = [f"address add {text} dev {link} {_no_dad(text)}" for text in texts]
-            batch = "\n".join([*lines, f"link set {link} up", ""])
+            batch = "\n".join([*lines, f"link set dev {link} up", ""])
             host.run(["ip", "-batch", "-"], input=batch.encode())
 
 

@@ -55,11 +55,11 @@ def _replace_by_links(parent: Path) -> None:
     hidden.parent.mkdir(exist_ok=True)
     _bind(str(parent), hidden)
     syscalls.mount("tmpfs", str(parent), "tmpfs", data="mode=755")
-    for entry in os.scandir(hidden):
-        # A link keeps its text: it may be relative to where it stood.
-        text = os.readlink(entry.path) if entry.is_symlink() else entry.path
-        if f"{parent}/{entry.name}" not in PRIVATE:
-            (parent / entry.name).symlink_to(text)
+    for entry in hidden.iterdir():
+        place = parent / entry.name
+        if str(place) not in PRIVATE:
+            # A link keeps its text: it may be relative to where it stood.
+            place.symlink_to(entry.readlink() if entry.is_symlink() else entry)
 
 
 def _own_sysfs() -> None:

@@ -1,4 +1,4 @@
-"""The namespace calls a lab needs: unshare, setns, mount, and a process that dies with its parent."""
+"""The system calls a lab is made of: namespaces, mounts, and a child that dies with its parent."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def unshare(flags: int) -> None:
 
 
 def setns(fd: int, flags: int) -> None:
-    """Enter the namespaces in `flags` of a namespace's or a process's descriptor. Raises `OSError`."""
+    """Enter the namespaces in `flags` of a process, or of one's own descriptor. Raises `OSError`."""
     _check(_libc.setns(fd, flags), f"setns({flags:#x})")
 
 
@@ -80,7 +80,7 @@ def end_like(pid: int) -> NoReturn:
 
 
 def fork(work: Callable[[], object]) -> int:
-    """The pid of a child that does `work` and ends: 0, or 1 where `work` raised (and told of it)."""
+    """The pid of a child that does `work` and ends: with 0, or with 1 where `work` raised."""
     pid = os.fork()
     if pid:
         return pid
