@@ -1,0 +1,44 @@
+"""What is asked of `serve`, and what it answers: the same in the daemon and one-shot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass
+class Call:
+    """One execution of a plugin, with all it may know of its caller.
+
+    `host` is a descriptor of the caller's network namespace, `sandbox` one of CNI_NETNS
+    as the caller could open it (None where it could not, or where it is no network
+    namespace), `stderr` the caller's. All three are closed when `serve` returns.
+    """
+
+    plugin: str
+    environ: Mapping[str, str]
+    stdin: bytes
+    host: int
+    sandbox: int | None
+    stderr: int
+    same_mounts: bool
+    """Paths mean the same here as to the caller."""
+    accepted: Callable[[], None]
+    """Called once, when the attachment's lock is held and before any effect.
+
+    Raises `Declined` where the caller no longer waits: it may have gone one-shot.
+    """
+    cancelled: Callable[[], bool]
+    """Whether the caller has hung up. Never blocks."""
+
+
+@dataclass
+class Reply:
+    """The exit status, and the one document on stdout (or nothing)."""
+
+    status: int
+    stdout: bytes
+
+
+Handler = Callable[[Call], Reply]
+"""`serve` with its services bound. Raises `Declined` before any effect, else nothing."""

@@ -1,0 +1,33 @@
+"""Import now what the first request would otherwise wait for.
+
+A module first imported in the middle of a request costs that request milliseconds (a
+pydantic model alone tens), and holds the import lock against all others.
+"""
+
+from __future__ import annotations
+
+import gc
+from contextlib import suppress
+from importlib import import_module
+from pkgutil import iter_modules
+
+_FLOORS = ("model", "cni", "store", "kernel", "ipam", "plugins", "engine")
+_IMPORTED_LATE = ("json", "nftables", "pydantic", "shutil", "sqlite3", "subprocess")
+"""What our modules import inside functions, to spare the one-shot."""
+
+
+def preload() -> None:
+    """All of ours that a request may pass through, and what they import late.
+
+    What was imported is for ever: the garbage collector need not walk it at every pass.
+    """
+    root = __package__.rpartition(".")[0]
+    for floor in _FLOORS:
+        package = import_module(f"{root}.{floor}")
+        for module in iter_modules(package.__path__):
+            import_module(f"{root}.{floor}.{module.name}")
+    for name in _IMPORTED_LATE:
+        with suppress(ImportError):  # a request that needs it will say so better
+            import_module(name)
+    gc.collect()
+    gc.freeze()

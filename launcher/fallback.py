@@ -1,0 +1,237 @@
+"""The launcher in Python, for installs without a C compiler: the same behaviour, 30 ms later.
+
+launcher.c is the specification; what is said there is not said again here. No module is
+imported that a warm daemon's answer can do without.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import sys
+import time
+from typing import NoReturn
+
+from ..daemon import wire
+from . import CONFIGURATION
+
+_ONE_SHOT = "from pynet.daemon.one_shot import main; main()"
+_DEFAULTS = {"daemon": "auto", "accept_ms": "1000", "reply_ms": "30000"}
+_VARIABLES = {
+    "PYNET_PYTHON": "python",
+    "PYNET_SOCKET": "socket",
+    "PYNET_STATE_DIR": "state",
+    "PYNET_DAEMON": "daemon",
+    "PYNET_ACCEPT_MS": "accept_ms",
+    "PYNET_REPLY_MS": "reply_ms",
+}
+_NAMESPACES = ("/proc/self/ns/net", "/proc/self/ns/mnt", "/proc/self/ns/user")
+_TRY_LATER = 11
+_INTERNAL = 999
+
+
+class _NotServed(Exception):
+    """Nothing was accepted, and why."""
+
+
+class _Lost(Exception):
+    """The connection ended, or its time did."""
+
+
+def script(python: str) -> str:
+    """What stands in the plugin's place: an executable for the interpreter at `python`."""
+    return f"#!{python} -I\nfrom pynet.launcher.fallback import main\n\nmain()\n"
+
+
+def main() -> NoReturn:
+    """The plugin is the base name this script was called by."""
+    plugin = os.path.basename(sys.argv[0])  # noqa: PTH119 - pathlib costs milliseconds
+    try:
+        settings = _settings(os.path.dirname(os.path.realpath(sys.argv[0])))  # noqa: PTH120
+        if not os.environ.get("CNI_COMMAND"):
+            _run_one_shot(settings, plugin, None)
+        stdin = sys.stdin.buffer.read()
+        if settings["daemon"] != "never":
+            _try_daemon(settings, plugin, stdin)
+        _run_one_shot(settings, plugin, stdin)
+    except (OSError, ValueError) as error:
+        _fail(_INTERNAL, f"pynet's launcher: {error}")
+
+
+def _fail(code: int, msg: str) -> NoReturn:
+    import json
+
+    _write_all(json.dumps({"cniVersion": "1.1.0", "code": code, "msg": msg}).encode() + b"\n")
+    os._exit(1)
+
+
+def _write_all(data: bytes, fd: int = 1) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _settings(folder: str) -> dict[str, str]:
+    """Raises OSError, ValueError."""
+    found = dict(_DEFAULTS)
+    try:
+        with open(f"{folder}/{CONFIGURATION}") as file:  # noqa: PTH123
+            lines = [line.rstrip("\n").partition("=") for line in file if line[0] != "#"]
+    except FileNotFoundError:
+        lines = []
+    found |= {key: value for key, _, value in lines if value}
+    found |= {key: os.environ[name] for name, key in _VARIABLES.items() if os.environ.get(name)}
+    if found["daemon"] not in ("auto", "never", "require"):
+        raise ValueError(f"daemon={found['daemon']} is not a value pynet knows")
+    for key in ("accept_ms", "reply_ms"):
+        if not found[key].isdigit() or not int(found[key]):
+            raise ValueError(f"{key}={found[key]} is not a value pynet knows")
+    for name in ("PYNET_STATE_DIR", "PYNET_SOCKET"):
+        if value := found.get(_VARIABLES[name]):
+            os.environ[name] = value
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if os.geteuid() == 0:
+        found.setdefault("state", "/run/pynet")
+    elif runtime:
+        found.setdefault("state", f"{runtime}/pynet")
+    if "state" in found:
+        found.setdefault("socket", f"{found['state']}/pynetd.sock")
+    return found
+
+
+def _run_one_shot(settings: dict[str, str], plugin: str, stdin: bytes | None) -> NoReturn:
+    python = settings.get("python", sys.executable)
+    if not python.startswith("/"):
+        _fail(_INTERNAL, f"python={python} is no absolute path; correct it in {CONFIGURATION}")
+    if stdin is not None:
+        fd = os.memfd_create("stdin", 0)
+        _write_all(stdin, fd)
+        os.lseek(fd, 0, os.SEEK_SET)
+        os.dup2(fd, 0)
+        os.close(fd)
+    os.execv(python, [python, "-I", "-c", _ONE_SHOT, plugin])
+
+
+# --- the daemon ---------------------------------------------------------------------------
+
+
+def _try_daemon(settings: dict[str, str], plugin: str, stdin: bytes) -> None:
+    """Relays its answer and exits; comes back where it did not accept the request."""
+    try:
+        reply = _ask(settings, plugin, stdin)
+    except _NotServed as error:
+        if settings["daemon"] == "require":
+            where = settings.get("socket", "(no socket path)")
+            msg = f"PYNET_DAEMON=require, and pynetd at {where} can't be used: {error}"
+            _fail(_TRY_LATER, msg)
+        return
+    except _Lost as error:
+        _fail(
+            _TRY_LATER,
+            f"pynetd accepted the request, then {error}; it is not run a second time. "
+            "Try again later: what was begun is undone or completed by then",
+        )
+    _write_all(reply.stdout)
+    os._exit(reply.status & 0xFF)
+
+
+def _ask(settings: dict[str, str], plugin: str, stdin: bytes) -> wire.Reply:
+    """Raises `_NotServed`; `_Lost` once it was accepted."""
+    deadline = time.monotonic() + int(settings["accept_ms"]) / 1000
+    connection = _connect(settings)
+    connection.setblocking(False)
+    accepted = False
+    try:
+        _send(connection, wire.encode_request(plugin, os.environ, stdin), settings, deadline)
+        while True:
+            kind, length = wire.header(_receive(connection, wire.HEADER_SIZE, deadline))
+            body = _receive(connection, length, deadline)
+            if kind == wire.REPLY:
+                return wire.decode_reply(body)
+            if kind != wire.ACCEPTED or accepted:
+                raise _Lost(body.decode(errors="replace") or "answered out of turn")
+            accepted = True
+            deadline = time.monotonic() + int(settings["reply_ms"]) / 1000
+    except (_Lost, OSError, wire.Malformed, wire.OtherVersion) as error:
+        if accepted:
+            raise _Lost(str(error)) from error
+        raise _NotServed(str(error)) from error
+    finally:
+        connection.close()
+
+
+def _connect(settings: dict[str, str]) -> socket.socket:
+    """A connection to a daemon of root's or our own. Raises `_NotServed`."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.setblocking(False)
+    folder, _, name = settings.get("socket", "").rpartition("/")
+    try:
+        directory = os.open(folder or "/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            connection.connect(f"/proc/self/fd/{directory}/{name}")
+        finally:
+            os.close(directory)
+        raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    except OSError as error:
+        connection.close()
+        raise _NotServed("no daemon answers") from error
+    if int.from_bytes(raw[4:8], sys.byteorder) not in (0, os.geteuid()):
+        connection.close()
+        raise _NotServed("the daemon belongs to another user")
+    return connection
+
+
+def _send(
+    connection: socket.socket, frame: bytes, settings: dict[str, str], deadline: float
+) -> None:
+    """Raises `_Lost`, OSError."""
+    fds = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in _NAMESPACES]
+    try:
+        fds.append(os.open(settings["state"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        sandbox = _open_sandbox()
+        # stderr is not ours to close: it stands in the message alone.
+        sent = socket.send_fds(connection, [frame], [*fds, 2, *sandbox])
+        fds += sandbox
+    finally:
+        for fd in fds:
+            os.close(fd)
+    while sent < len(frame):
+        _wait(connection, select.POLLOUT, deadline)
+        sent += connection.send(memoryview(frame)[sent:])
+
+
+def _open_sandbox() -> list[int]:
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+    try:
+        return [os.open(os.environ["CNI_NETNS"], flags)]
+    except (KeyError, OSError):
+        return []
+
+
+def _receive(connection: socket.socket, size: int, deadline: float) -> bytes:
+    """Raises `_Lost`, OSError."""
+    data = bytearray()
+    while len(data) < size:
+        _wait(connection, select.POLLIN, deadline)
+        part = connection.recv(size - len(data))
+        if not part:
+            raise _Lost("closed the connection")
+        data += part
+    return bytes(data)
+
+
+def _wait(connection: socket.socket, events: int, deadline: float) -> None:
+    """Raises `_Lost` at the deadline; leaves where the reader of our stdout is gone."""
+    poll = select.poll()
+    poll.register(connection, events)
+    poll.register(1, 0)
+    while True:
+        ready = dict(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+        if connection.fileno() in ready:
+            return
+        if ready.get(1, 0) & select.POLLERR:
+            os._exit(1)
+        if not ready:
+            raise _Lost("gave no answer in time")
+        poll.unregister(1)  # hung up, yet it can be written to
