@@ -72,7 +72,8 @@ def messages(data: bytes) -> Iterator[Message]:
         if length < _HEADER.size:
             return
         body = data[offset + _HEADER.size : offset + length]
-        errno = -_ERROR.unpack_from(body)[0] if type_ == NLMSG_ERROR else 0
+        told = type_ == NLMSG_ERROR and len(body) >= _ERROR.size
+        errno = -_ERROR.unpack_from(body)[0] if told else 0
         yield Message(type_, flags, sequence, errno, body)
         offset += length + -length % 4
 

@@ -16,7 +16,7 @@ Rules that hold here:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from ipaddress import ip_network
@@ -135,12 +135,18 @@ def set_named(name: str) -> NftSet:
     """The set of that name, one of `SETS` or a prefix set. Raises `KernelError`."""
     if name in SETS:
         return SETS[name]
-    if (match := _PREFIX_SET.fullmatch(name)) is not None:
-        return prefix_set(int(match[1]), int(match[2]))
+    if (prefix := prefix_of(name)) is not None:
+        return prefix_set(*prefix)
     raise KernelError(
         f"nftables set {name!r} is none that this version of pynet knows;"
         " use the version that recorded it"
     )
+
+
+def prefix_of(name: str) -> tuple[int, int] | None:
+    """(family, length) of a prefix set's name; None for any other."""
+    match = _PREFIX_SET.fullmatch(name)
+    return (int(match[1]), int(match[2])) if match else None
 
 
 @cache
@@ -182,7 +188,9 @@ def _table_lines(layout: TableLayout, sets: list[NftSet]) -> Iterator[str]:
     for described in sets:
         yield described.text
     for name, hook in layout.chains.items():
-        yield f"create chain {layout.family} {TABLE} {name}" + (f" {{ {hook} }}\n" if hook else "\n")
+        yield f"create chain {layout.family} {TABLE} {name}" + (
+            f" {{ {hook} }}\n" if hook else "\n"
+        )
     for rule in layout.rules:
         yield rule.text(layout.family)
 
@@ -195,6 +203,15 @@ def prefix_part(family: int, length: int) -> Part:
     described = prefix_set(family, length)
     text = described.text + prefix_rule(family, length).text(described.family, verb="insert")
     return Part(described.family, described.name, text, TABLES[described.family].needs)
+
+
+def rules_text(family: str, prefixes: Iterable[tuple[int, int]]) -> str:
+    """All rules of a table anew, in place of whatever its chains hold now."""
+    layout = TABLES[family]
+    lines = [f"flush chain {family} {TABLE} {chain}\n" for chain in layout.chains]
+    lines += [rule.text(family) for rule in layout.rules]
+    lines += [prefix_rule(*prefix).text(family, verb="insert") for prefix in prefixes]
+    return "".join(lines)
 
 
 def version_of(comment: str) -> int:

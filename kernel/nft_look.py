@@ -6,11 +6,12 @@ Each costs the same however much else the host's ruleset holds.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from ..model.plan import Drift
 from . import netlink
 from .nft_elements import Change
-from .nft_layout import TABLE, TABLES, NftSet, Rule, TableLayout, version_of
+from .nft_layout import TABLE, TABLES, NftSet, Rule, TableLayout, prefix_of, version_of
 from .nft_socket import NftSocket
 
 _NFT_MSG_GETTABLE = 1
@@ -43,6 +44,17 @@ def version(socket: NftSocket, family: str) -> int | None:
     return version_of(_comment(dict(netlink.attributes(answer)).get(_NFTA_TABLE_USERDATA, b"")))
 
 
+def prefixes(socket: NftSocket, family: str) -> list[tuple[int, int]]:
+    """(IP family, prefix length) of each prefix set in `table FAMILY pynet`."""
+    body = netlink.string(_NFTA_SET_TABLE, TABLE)
+    found = []
+    for answer in socket.dump(Change(_NFT_MSG_GETSET, 0, family, body)):
+        name = dict(netlink.attributes(answer))[_NFTA_SET_NAME].rstrip(b"\0").decode()
+        if (prefix := prefix_of(name)) is not None:
+            found.append(prefix)
+    return sorted(found)
+
+
 def rules(socket: NftSocket, family: str) -> list[tuple[str, str]]:
     """(chain, comment) of each rule in `table FAMILY pynet`, in order; [] without table."""
     body = netlink.string(_NFTA_RULE_TABLE, TABLE)
@@ -54,7 +66,7 @@ def rules(socket: NftSocket, family: str) -> list[tuple[str, str]]:
     return found
 
 
-def rule_drift(socket: NftSocket, family: str, prefix_rules: tuple[Rule, ...] = ()) -> list[Drift]:
+def rule_drift(socket: NftSocket, family: str, prefix_rules: Sequence[Rule] = ()) -> list[Drift]:
     """Which rules of our table are missing, there twice, or out of order."""
     layout = TABLES[family]
     found = rules(socket, family)
@@ -68,7 +80,7 @@ def rule_drift(socket: NftSocket, family: str, prefix_rules: tuple[Rule, ...] = 
 
 
 def _order_drift(
-    layout: TableLayout, found: list[tuple[str, str]], prefix_rules: tuple[Rule, ...]
+    layout: TableLayout, found: list[tuple[str, str]], prefix_rules: Sequence[Rule]
 ) -> list[Drift]:
     drifts = []
     for chain in layout.chains:

@@ -20,8 +20,17 @@ from ..model.plan import Drift
 from ..model.resources import Element, MasqueradePrefix, SharedElement
 from . import nft_elements, nft_library, nft_look
 from .nft_elements import Change, Entry
-from .nft_layout import TABLE, VERSION, Part, prefix_part, prefix_rule, prefix_set, set_named
-from .nft_layout import table_part as table_part_of
+from .nft_layout import (
+    TABLE,
+    VERSION,
+    Part,
+    prefix_part,
+    prefix_rule,
+    prefix_set,
+    rules_text,
+    set_named,
+    table_part,
+)
 from .nft_socket import NftSocket, refused
 
 NftResource: TypeAlias = Element | SharedElement | MasqueradePrefix
@@ -54,7 +63,7 @@ class Table:
 
     def make(self, families: Iterable[str]) -> None:
         """`nft -f -` with the tables of `families` ("inet", "bridge") that are missing."""
-        self._make([table_part_of(family) for family in families])
+        self._make([table_part(family) for family in families])
 
     def version(self, family: str) -> int | None:
         """The layout version of the table; 0 where it tells none, None where there is no table."""
@@ -65,7 +74,7 @@ class Table:
         prefixes: Iterable[MasqueradePrefix],
         elements: Iterable[Element | SharedElement],
     ) -> None:
-        """Make what is missing of the tables that these need, and put them all in.
+        """Make what is missing of the tables that these need, rules too, and put them all in.
 
         For thousands of elements: a transaction holds some of them, not all.
         """
@@ -75,9 +84,11 @@ class Table:
         if lengths:
             families.add(prefix_set(*lengths[0]).family)
         self._make(
-            [table_part_of(family) for family in sorted(families)]
+            [table_part(family) for family in sorted(families)]
             + [prefix_part(*length) for length in lengths]
         )
+        for family in families:
+            self._mend(family)
         try:
             for chunk in _chunks(entries):
                 self._put(chunk)
@@ -102,6 +113,19 @@ class Table:
                     details=said,
                 )
             missing = left
+
+    def _mend(self, family: str) -> None:
+        """Rules that somebody deleted or doubled (`nft flush table`) are all made anew.
+
+        A table of another layout version is left as it is.
+        """
+        prefixes = nft_look.prefixes(self._socket, family)
+        rules = [prefix_rule(*prefix) for prefix in prefixes]
+        drifts = nft_look.rule_drift(self._socket, family, rules)
+        if not drifts or self.version(family) != VERSION:
+            return
+        if said := nft_library.run(self._namespace, rules_text(family, prefixes)):
+            raise KernelError(f"nftables: {drifts[0]}; mending failed: {said}", details=said)
 
     def _missing(self, parts: Sequence[Part]) -> list[Part]:
         return [p for p in parts if not nft_look.has_set(self._socket, p.family, p.marker)]
@@ -132,7 +156,7 @@ class Table:
         prefixes = [one for one in resources if isinstance(one, MasqueradePrefix)]
         if prefixes:
             parts = [prefix_part(prefix.family, prefix.length) for prefix in prefixes]
-            if self._missing([table_part_of(part.family) for part in parts]):
+            if self._missing([table_part(part.family) for part in parts]):
                 raise TableMissing(f"table {parts[0].family} {TABLE} is missing")
             self._make(parts)
         self._put([_entry(one) for one in resources if not isinstance(one, MasqueradePrefix)])
@@ -184,7 +208,9 @@ class Table:
             for index, number in errors.items():
                 if number != errno.ENOENT:
                     raise refused(f"delete element {entries[index].text}", number)
-            entries = [entry for i, entry in enumerate(entries) if i not in errors] if errors else ()
+            entries = (
+                [entry for i, entry in enumerate(entries) if i not in errors] if errors else ()
+            )
 
     def _change(self, changes: Sequence[Change]) -> dict[int, int]:
         """The errors by index; raises `KernelError` for what concerns the whole transaction."""
