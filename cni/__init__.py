@@ -1,0 +1,1 @@
+"""The CNI protocol without I/O: environment and bytes in; requests, results and errors out."""

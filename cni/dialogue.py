@@ -1,0 +1,148 @@
+"""One execution of a plugin: from environment and stdin to a request, and back to stdout.
+
+The order of the checks is the reference's: environment (4), decoding (6), network name
+(7), version (1), the plugin's own configuration (7). VERSION needs none of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ..model.errors import CniError, ConfigError
+from ..model.plugin import Plugin
+from ..model.request import Command, Request
+from ..model.result import Result
+from . import environment, version
+from .config import NetConf, decode, network_name, parse_model
+from .keys import get, get_object, shown
+from .result import from_json, to_json
+
+
+def read_request(plugin: Plugin, environ: Mapping[str, str], stdin: bytes, host: str) -> Request:
+    """Everything a call says, checked. Raises `CniError` with the spec's codes, nothing else.
+
+    `host` identifies the caller's network namespace. For VERSION, stdin may hold anything.
+    """
+    call = environment.parse(environ)
+    if call.command is Command.VERSION:
+        answer = version.document(plugin.versions, _asked_version(stdin))
+        return Request(call.command, plugin.name, "", "", "", answer["cniVersion"], {}, host=host)
+    config = decode(stdin)
+    network = network_name(config)
+    cni_version = version.of_config(config)
+    version.check(call.command, cni_version, plugin.versions)
+    conf = parse_model(plugin.config, config)
+    return Request(
+        call.command,
+        plugin.name,
+        network,
+        call.container,
+        call.interface,
+        cni_version,
+        config,
+        conf,
+        netns=call.netns,
+        args=call.args,
+        path=call.path,
+        runtime_config=get_object(config, "runtimeConfig") or {},
+        prev_result=_prev_result(plugin, call.command, config, cni_version),
+        valid_attachments=_valid_attachments(config) if call.command is Command.GC else None,
+        host=host,
+    )
+
+
+def _prev_result(
+    plugin: Plugin, command: Command, config: Mapping[str, Any], cni_version: str
+) -> Result | None:
+    """The result of what ran before. CHECK can't do without; a DEL does with what it can get."""
+    if command in (Command.GC, Command.STATUS):
+        return None
+    try:
+        document = get_object(config, "prevResult")
+        if document is not None:
+            return from_json(document, cni_version)
+    except ConfigError:
+        if command is Command.DEL:
+            return None
+        raise
+    needed = not issubclass(plugin.config, NetConf) or plugin.config.check_needs_prev_result
+    if command is Command.CHECK and needed:
+        raise ConfigError("prevResult: missing; CHECK compares with it", details="prevResult")
+    return None
+
+
+def _valid_attachments(config: Mapping[str, Any]) -> frozenset[tuple[str, str]] | None:
+    """GC's (container, interface) pairs that live; None where the runtime gave no list.
+
+    An empty list says that all are stale, an absent one says nothing: the two must never
+    be mixed up, and an entry that can't be read must not make a live attachment stale.
+    libcni gave the list another key at first.
+    """
+    key = "cni.dev/valid-attachments"
+    entries = get(config, key)
+    if entries is None:
+        key = "cni.dev/attachments"
+        entries = get(config, key)
+    if entries is None:
+        return None
+    if not isinstance(entries, list):
+        raise ConfigError(f"{key}: {shown(entries)} is not a list", details=key)
+    return frozenset(_pair(entry, f"{key}[{place}]") for place, entry in enumerate(entries))
+
+
+def _pair(entry: Any, at: str) -> tuple[str, str]:
+    if isinstance(entry, dict):
+        container, interface = get(entry, "containerID"), get(entry, "ifname")
+        if isinstance(container, str) and isinstance(interface, str) and container and interface:
+            return container, interface
+    raise ConfigError(f"{at}: {shown(entry)} does not name containerID and ifname", details=at)
+
+
+# --- the answer: exactly one JSON document, or nothing --------------------------------
+
+
+def version_document(plugin: Plugin, stdin: bytes = b"") -> bytes:
+    """What VERSION prints, whatever stdin holds."""
+    return _document(version.document(plugin.versions, _asked_version(stdin)))
+
+
+def result_bytes(result: Result, cni_version: str) -> bytes:
+    """What a successful ADD prints. Raises `CniError` where the version can't hold it."""
+    return _document(to_json(result, cni_version))
+
+
+def error_bytes(error: CniError, cni_version: str) -> bytes:
+    """What a failure prints: on stdout too, that is where every runtime looks for it."""
+    return _document(error.to_json(cni_version))
+
+
+def error_version(plugin: Plugin, stdin: bytes) -> str:
+    """The `cniVersion` of an error for this call; never raises.
+
+    CNI spec 1.1.0, "Error": "The protocol version in use by the plugin". Where none could
+    be agreed on (stdin unreadable, version not supported) that is the plugin's newest.
+    """
+    try:
+        asked = version.of_config(decode(stdin))
+    except CniError:
+        return plugin.versions[-1]
+    return asked if asked in plugin.versions else plugin.versions[-1]
+
+
+def about(plugin: Plugin) -> str:
+    """What is printed on stderr, with exit status 0, when there is no CNI_COMMAND."""
+    said = plugin.about or f"pynet CNI plugin {plugin.name}"
+    return f"{said}\nCNI protocol versions supported: {', '.join(plugin.versions)}\n"
+
+
+def _document(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document).encode() + b"\n"
+
+
+def _asked_version(stdin: bytes) -> Any:
+    try:
+        return get(decode(stdin), "cniVersion")
+    except CniError:
+        return None

@@ -1,0 +1,135 @@
+"""The CNI_* environment: which command needs which variable, and what each may hold.
+
+CNI spec 1.1.0, "Parameters". Variables are looked at in the order of `_VARIABLES`; the
+first invalid value is the error, then all missing ones together. A variable that a
+command has no use for is not looked at: runtimes pass dummies with VERSION.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+
+from ..model.errors import InvalidEnvironment
+from ..model.request import Command
+from .names import interface_problem, name_problem
+
+_ATTACHING = frozenset({Command.ADD, Command.CHECK, Command.DEL})
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What the variables said; "" or empty where a command has no use for one."""
+
+    command: Command
+    container: str = ""
+    netns: str = ""
+    interface: str = ""
+    args: Mapping[str, str] = field(default_factory=dict)
+    path: tuple[str, ...] = ()
+
+
+def asked_command(environ: Mapping[str, str]) -> Command | None:
+    """CNI_COMMAND, None where it is absent or empty.
+
+    Without a command the reference prints what it is on stderr and exits 0: nobody
+    means to run a plugin by hand. Raises `InvalidEnvironment` for an unknown command.
+    """
+    text = environ.get("CNI_COMMAND", "")
+    if not text:
+        return None
+    try:
+        return Command(text)
+    except ValueError:
+        known = ", ".join(Command)
+        raise InvalidEnvironment(
+            f"unknown CNI_COMMAND: {text}", details=f"known commands are {known}"
+        ) from None
+
+
+def parse(environ: Mapping[str, str]) -> Environment:
+    """Raises `InvalidEnvironment` naming the variable that is wrong, or all that are missing."""
+    command = asked_command(environ)
+    missing = [] if command else ["CNI_COMMAND"]
+    values = {}
+    for variable, used_by, required_by, problem_of in _VARIABLES:
+        if command not in used_by:
+            continue
+        value = values[variable] = environ.get(variable, "")
+        if not value:
+            if command in required_by:
+                missing.append(variable)
+        elif problem := problem_of(value):
+            raise InvalidEnvironment(f"{variable}: {value!r} {problem}", details=variable)
+    args = _pairs(values.get("CNI_ARGS", ""), lenient=command is Command.DEL)
+    if command is None or missing:
+        raise InvalidEnvironment(f"required env variables [{','.join(missing)}] missing")
+    return Environment(
+        command,
+        values.get("CNI_CONTAINERID", ""),
+        values.get("CNI_NETNS", ""),
+        values.get("CNI_IFNAME", ""),
+        args,
+        tuple(filter(None, values.get("CNI_PATH", "").split(":"))),
+    )
+
+
+def parse_args(text: str) -> dict[str, str]:
+    """CNI_ARGS: `K=V;K2=V2`. Raises `InvalidEnvironment` for anything else.
+
+    A value can't hold `=`: the reference refuses it, and nobody could tell what was meant.
+    """
+    return _pairs(text, lenient=False)
+
+
+def refuse_unknown(args: Mapping[str, str], known: Collection[str]) -> None:
+    """For a plugin that reads CNI_ARGS itself: keys it does not know are an error.
+
+    Unless IgnoreUnknown is set, as in the reference (keys are matched with regard to
+    case). A plugin run in process by another must not call this: the arguments were
+    meant for both. Raises `InvalidEnvironment`.
+    """
+    if args.get("IgnoreUnknown", "").lower() in ("1", "true"):
+        return
+    strangers = sorted(args.keys() - {*known, "IgnoreUnknown"})
+    if strangers:
+        raise InvalidEnvironment(
+            f"CNI_ARGS: unknown args {', '.join(strangers)}; IgnoreUnknown=1 passes over them",
+            details="CNI_ARGS",
+        )
+
+
+def own_namespace_allowed(environ: Mapping[str, str]) -> bool:
+    """CNI_NETNS_OVERRIDE: CNI_NETNS may be the plugin's own namespace (not in the spec)."""
+    return environ.get("CNI_NETNS_OVERRIDE", "").upper() in ("1", "TRUE")
+
+
+def _pairs(text: str, *, lenient: bool) -> dict[str, str]:
+    """With `lenient` what can't be read is passed over: a DEL must clean up all the same."""
+    args = {}
+    for pair in filter(None, text.split(";")):
+        key, equals, value = pair.partition("=")
+        if key and equals and "=" not in value:
+            args[key] = value
+        elif not lenient:
+            raise InvalidEnvironment(
+                f"CNI_ARGS: invalid pair {pair!r}; it must be KEY=VALUE, with one '='",
+                details="CNI_ARGS",
+            )
+    return args
+
+
+def _anything(value: str) -> str:
+    return "holds a NUL character" if "\0" in value else ""
+
+
+_VARIABLES: tuple[tuple[str, frozenset[Command], frozenset[Command], Callable[[str], str]], ...] = (
+    # variable, used by, required by, what is wrong with a value
+    ("CNI_CONTAINERID", _ATTACHING, _ATTACHING, name_problem),
+    ("CNI_NETNS", _ATTACHING, _ATTACHING - {Command.DEL}, _anything),
+    ("CNI_IFNAME", _ATTACHING, _ATTACHING, interface_problem),
+    ("CNI_ARGS", _ATTACHING, frozenset(), _anything),
+    # Optional in the spec but for GC, required throughout in the reference. Only delegation
+    # needs it, and says so when it finds no plugin.
+    ("CNI_PATH", frozenset(Command) - {Command.VERSION}, frozenset(), _anything),
+)
