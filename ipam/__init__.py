@@ -1,0 +1,1 @@
+"""Who has which address: ranges, leases, and other people's IPAM plugins."""

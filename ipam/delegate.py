@@ -1,0 +1,110 @@
+"""Running somebody else's IPAM plugin.
+
+CNI spec 1.1.0, "Execution of a delegated plugin": same environment with another
+CNI_COMMAND at most, the whole configuration on stdin, stderr passed on; an error is a
+document on the plugin's stdout.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from ..model.errors import Code, DelegateFailed
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+_PLUGINS_OWN = 100
+"""CNI spec 1.1.0, "Error": "100+ is reserved for plugin-specific errors"."""
+_LOOK_AGAIN = 0.1
+
+
+def run(
+    binary: str,
+    command: str,
+    environ: Mapping[str, str],
+    config: bytes,
+    stderr_fd: int,
+    *,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> bytes:
+    """What `binary` prints on stdout for CNI_COMMAND `command`.
+
+    It runs in the calling thread's namespaces: these must be the caller's. `cancelled` is
+    asked every 0.1 s; once it is true the plugin is killed. Raises `DelegateFailed`: with
+    the plugin's own code where that is one of the spec's, else with 103, since a code from
+    100 on means something else with us.
+    """
+    import subprocess
+
+    name = PurePath(binary).name
+    try:
+        child = subprocess.Popen(
+            [binary],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr_fd,
+            env={**environ, "CNI_COMMAND": command},
+        )
+    except OSError as error:
+        raise DelegateFailed(
+            f"IPAM plugin {name} can't be executed: {binary}: {error.strerror}; "
+            "install it in CNI_PATH, or correct ipam.type",
+        ) from error
+    with child:
+        output = _converse(child, name, config, cancelled)
+    if child.returncode != 0:
+        raise _failure(name, command, child.returncode, output)
+    return output
+
+
+def _converse(
+    child: Popen[bytes], name: str, config: bytes, cancelled: Callable[[], bool]
+) -> bytes:
+    from subprocess import TimeoutExpired
+
+    try:
+        while True:
+            try:
+                return child.communicate(config, timeout=_LOOK_AGAIN)[0]
+            except TimeoutExpired:
+                if cancelled():
+                    raise DelegateFailed(
+                        f"IPAM plugin {name} was killed: the caller has hung up"
+                    ) from None
+    except BaseException:
+        child.kill()
+        raise
+
+
+def _failure(name: str, command: str, status: int, output: bytes) -> DelegateFailed:
+    how = f"exit status {status}" if status > 0 else f"killed by signal {-status}"
+    document = _document(output)
+    msg = document.get("msg")
+    if not isinstance(msg, str) or not msg:
+        said = output[:200].decode(errors="replace").strip()
+        return DelegateFailed(f"IPAM plugin {name} failed on {command}: {how}", details=said)
+    code = document.get("code")
+    return DelegateFailed(
+        f"IPAM plugin {name}: {msg}",
+        code=_spec_code(code),
+        details=f"{how}, code {code}. {document.get('details') or ''}".strip(),
+    )
+
+
+def _document(output: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(output)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _spec_code(code: object) -> Code | None:
+    """`code` where the spec gives it its meaning; None for a plugin's own."""
+    if isinstance(code, int) and code < _PLUGINS_OWN and code in set(Code):
+        return Code(code)
+    return None

@@ -1,0 +1,1 @@
+"""What pynet remembers: the journal of attachments, and who holds which address."""

@@ -1,0 +1,222 @@
+"""The journal's SQL: records, their steps, and what they share.
+
+Every change of a record compares its claim with the row: a process that was believed dead
+can't overwrite what its successor has done since.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+
+from ..model.resource import Resource, decode, encode
+from .leases import LeaseWriter, Session
+from .records import ClaimLost, Counts, Record, Shared, State, Step
+
+_RECORD = ", ".join(field.name for field in dataclasses.fields(Record))
+
+
+class JournalReader(Session):
+    def record(self, id: int) -> Record | None:
+        row = self._sql.execute(f"SELECT {_RECORD} FROM record WHERE id = ?", (id,)).fetchone()
+        return _record(row) if row else None
+
+    def records(
+        self,
+        *,
+        host: str | None = None,
+        network: str | None = None,
+        container: str | None = None,
+        interface: str | None = None,
+        plugin: str | None = None,
+        state: State | None = None,
+    ) -> list[Record]:
+        """Those that match all that is given, oldest first."""
+        wanted = {
+            "host": host,
+            "network": network,
+            "container": container,
+            "interface": interface,
+            "plugin": plugin,
+            "state": state,
+        }
+        given = {name: value for name, value in wanted.items() if value is not None}
+        where = " AND ".join(f"{name} = ?" for name in given) or "1"
+        return self._records(f"WHERE {where}", tuple(given.values()))
+
+    def records_by_container_prefix(self, prefix: str) -> list[Record]:
+        """Those whose container id begins with `prefix`, oldest first."""
+        # CNI spec 1.1.0, "Parameters": a container id is ASCII, and DEL is not in it.
+        return self._records("WHERE container >= ? AND container < ?", (prefix, prefix + "\x7f"))
+
+    def steps(self, record: Record) -> list[Step]:
+        """In the order in which they are made."""
+        rows = self._sql.execute(
+            "SELECT position, kind, body, previous, answer FROM step"
+            " WHERE record = ? ORDER BY position",
+            (record.id,),
+        )
+        return [
+            Step(position, decode(kind, body), previous, answer)
+            for position, kind, body, previous, answer in rows
+        ]
+
+    def users(self, host: str, key: str, *, but: int | None = None, at_most: int = 100) -> int:
+        """How many records on `host` have a resource of `key`, `but` not counted.
+
+        Counting ends at `at_most`, so that the cost does not grow with the attachments.
+        """
+        query = (
+            "SELECT count(*) FROM (SELECT DISTINCT record FROM step"
+            " WHERE host = ? AND key = ? AND record IS NOT ? LIMIT ?)"
+        )
+        return int(self._sql.execute(query, (host, key, but, at_most)).fetchone()[0])
+
+    def shared(self, host: str, key: str) -> Shared | None:
+        row = self._sql.execute(
+            "SELECT found, previous FROM shared WHERE host = ? AND key = ?", (host, key)
+        ).fetchone()
+        return Shared(bool(row[0]), row[1]) if row else None
+
+    def resources(self, host: str, kinds: Iterable[str]) -> Iterator[Resource]:
+        """Each recorded resource of these kinds once; to be consumed within the transaction."""
+        for kind in kinds:
+            # A key is a JSON list that opens with its kind, so a kind is a range of keys.
+            first = f'["{kind}"'
+            rows = self._sql.execute(
+                "SELECT kind, body FROM step WHERE host = ? AND key >= ? AND key < ? GROUP BY key",
+                (host, first, first + "\x7f"),
+            )
+            for found, body in rows:
+                yield decode(found, body)
+
+    def counts(self) -> Counts:
+        """For a person's eyes: it reads all of both tables."""
+        records = self._sql.execute("SELECT state, count(*) FROM record GROUP BY state")
+        leases = self._sql.execute("SELECT pool, count(*) FROM lease GROUP BY pool")
+        return Counts({State(state): number for state, number in records}, dict(leases))
+
+    def _records(self, where: str, values: Sequence[object]) -> list[Record]:
+        rows = self._sql.execute(f"SELECT {_RECORD} FROM record {where} ORDER BY id", values)
+        return [_record(row) for row in rows]
+
+
+class JournalWriter(JournalReader, LeaseWriter):
+    def begin(
+        self,
+        *,
+        host: str,
+        network: str,
+        container: str,
+        interface: str,
+        plugin: str,
+        digest: str,
+        sandbox: str = "",
+        netns: str = "",
+        request: str,
+    ) -> Record:
+        """A new record in state intent, claimed once."""
+        values = (
+            host, network, container, interface, plugin, digest, State.INTENT, 1,
+            sandbox, netns, request, "", time.time(),
+        )  # fmt: skip
+        marks = ", ".join("?" * len(values))
+        done = self._sql.execute(f"INSERT INTO record VALUES (NULL, {marks})", values)
+        assert done.lastrowid is not None
+        return Record(done.lastrowid, *values)
+
+    def claim(self, record: Record) -> Record:
+        """Take it on: whoever had it can no longer change it. Raises `ClaimLost`."""
+        return self._update(record, claim=record.claim + 1)
+
+    def pend(self, record: Record, steps: Iterable[Step]) -> Record:
+        """Replace its steps; state pending. Raises `ClaimLost`."""
+        pending = self._update(record, state=State.PENDING)
+        self._sql.execute("DELETE FROM step WHERE record = ?", (record.id,))
+        self._sql.executemany(
+            "INSERT INTO step VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    record.id, step.position, record.host, step.resource.key,
+                    *encode(step.resource), step.previous, step.answer,
+                )
+                for step in steps
+            ],
+        )  # fmt: skip
+        return pending
+
+    def ready(self, record: Record, result: str) -> Record:
+        """All was made, and `result` (JSON) is what it amounts to. Raises `ClaimLost`."""
+        return self._update(record, state=State.READY, result=result)
+
+    def releasing(self, record: Record) -> Record:
+        """It is going to be undone. Raises `ClaimLost`."""
+        return self._update(record, state=State.RELEASING)
+
+    def drop(self, record: Record, positions: Iterable[int]) -> None:
+        """These steps are undone. Their leases stay until `forget`. Raises `ClaimLost`."""
+        self._update(record)
+        self._sql.executemany(
+            "DELETE FROM step WHERE record = ? AND position = ?",
+            [(record.id, position) for position in positions],
+        )
+
+    def forget(self, record: Record) -> tuple[str, ...]:
+        """It is undone: record and steps go, its addresses are free again. Raises `ClaimLost`.
+
+        Answers the files of the reference's format that stood for its leases: once this is
+        committed they are to be removed (`ipam.takeover.remove`).
+        """
+        done = self._sql.execute(
+            "DELETE FROM record WHERE id = ? AND claim = ?", (record.id, record.claim)
+        )
+        _must_be_ours(done, record)
+        self._sql.execute("DELETE FROM step WHERE record = ?", (record.id,))
+        return self.release_record(record.id)
+
+    def share(self, host: str, key: str, found: bool, previous: str | None) -> None:
+        """Remember what the first user of `key` found; a later one's word changes nothing."""
+        self._sql.execute(
+            "INSERT OR IGNORE INTO shared VALUES (?, ?, ?, ?)", (host, key, found, previous)
+        )
+
+    def unshare(self, host: str, key: str) -> None:
+        """The last user of `key` is gone."""
+        self._sql.execute("DELETE FROM shared WHERE host = ? AND key = ?", (host, key))
+
+    def _update(
+        self,
+        record: Record,
+        *,
+        state: State | None = None,
+        claim: int | None = None,
+        result: str | None = None,
+    ) -> Record:
+        changed = dataclasses.replace(
+            record,
+            state=record.state if state is None else state,
+            claim=record.claim if claim is None else claim,
+            result=record.result if result is None else result,
+        )
+        done = self._sql.execute(
+            "UPDATE record SET state = ?, claim = ?, result = ? WHERE id = ? AND claim = ?",
+            (changed.state, changed.claim, changed.result, record.id, record.claim),
+        )
+        _must_be_ours(done, record)
+        return changed
+
+
+def _record(row: tuple[object, ...]) -> Record:
+    record = Record(*row)  # type: ignore[arg-type]  # the columns are Record's fields
+    return dataclasses.replace(record, state=State(record.state))
+
+
+def _must_be_ours(done: sqlite3.Cursor, record: Record) -> None:
+    if done.rowcount != 1:
+        raise ClaimLost(
+            f"{record.plugin} for container {record.container}, interface {record.interface} "
+            f"on network {record.network}: another call has taken over; try again later",
+            details=f"record {record.id}, claim {record.claim}",
+        )
