@@ -1,0 +1,1 @@
+"""`pynet`: one module a command, each imported when it is run."""
