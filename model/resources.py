@@ -7,6 +7,7 @@ Each docstring names the command it equals. Addresses and routes are text in CID
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from .resource import Lease, Resource, Undo
 

@@ -150,7 +150,7 @@ def _layer_2(request: Request, seen: Seen, wiring: tuple[Resource, ...], pair: V
     ups: tuple[Resource, ...] = (LinkUp(name=pair.name, inside=pair.key),)
     if not conf.disableContainerInterface:
         ups = (LinkUp(name=pair.peer, place="sandbox", inside=pair.key), *ups)
-    bare = Result(dns=conf.result_dns() or Result().dns)
+    bare = Result(dns=conf.dns.to_dns())
     return Plan(
         (*wiring, *ups, *_guard(conf, pair)), _result(request, found, pair, bare, gateways=())
     )
@@ -172,7 +172,7 @@ def _with_gateways(conf: BridgeConf, leased: Result) -> Result:
         default = "0.0.0.0/0" if network.version == 4 else "::/0"
         if conf.isDefaultGateway and not any(r.dst == default and r.gw for r in routes):
             routes.append(Route(default, gw=gateway))
-    return Result(ips=tuple(ips), routes=tuple(routes), dns=conf.result_dns() or leased.dns)
+    return Result(ips=tuple(ips), routes=tuple(routes), dns=conf.dns.to_dns() or leased.dns)
 
 
 def _gateway_link(conf: BridgeConf) -> str:
@@ -244,10 +244,12 @@ def _inside(conf: BridgeConf, pair: Veth, addressed: Result) -> Iterator[Resourc
 def _masquerade(conf: BridgeConf, addressed: Result) -> Iterator[Resource]:
     if not conf.ipMasq:
         return
-    for ip in addressed.ips:
-        address = ip_interface(ip.address)
+    addresses = [ip_interface(ip.address) for ip in addressed.ips]
+    for address in addresses:
+        yield MasqueradePrefix(family=address.version, length=address.network.prefixlen)
+    # Neighbours, so that they are made in one transaction.
+    for address in addresses:
         network = address.network
-        yield MasqueradePrefix(family=network.version, length=network.prefixlen)
         yield SharedElement(
             set=f"network{network.version}_{network.prefixlen}",
             item=(str(network.network_address),) * 2,

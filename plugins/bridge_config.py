@@ -6,21 +6,22 @@ Names and defaults are the reference plugin's, so that an existing network list 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import BaseModel, model_validator
+from pydantic import model_validator
 
-from ..cni.config import NetConf
-from ..cni.names import check_interface_name
+from ..cni.config import ConfigModel, NetConf
+from ..cni.keys import get
+from ..cni.names import interface_problem
 from ..model.errors import ConfigError
 from ..model.request import Request
-from ..model.result import Dns
 
 _MAC = re.compile(r"(?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}")
 MAX_VLAN = 4094
 
 
-class VlanTrunk(BaseModel):
+class VlanTrunk(ConfigModel):
     minID: int | None = None
     maxID: int | None = None
     id: int | None = None
@@ -54,7 +55,7 @@ class BridgeConf(NetConf):
     hairpinMode: bool = False
     promiscMode: bool = False
     vlan: int = 0
-    vlanTrunk: list[VlanTrunk] | None = None
+    vlanTrunk: tuple[VlanTrunk, ...] = ()
     preserveDefaultVlan: bool = True
     macspoofchk: bool = False
     enabledad: bool = False
@@ -63,14 +64,15 @@ class BridgeConf(NetConf):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        check_interface_name(self.bridge, "bridge")
+        if problem := interface_problem(self.bridge):
+            raise ValueError(f'bridge: "{self.bridge}" {problem}')
         if self.hairpinMode and self.promiscMode:
             raise ValueError("cannot set hairpinMode and promiscMode at the same time")
         if not 0 <= self.vlan <= MAX_VLAN:
             raise ValueError(f"vlan: {self.vlan} is not within 0..{MAX_VLAN}")
         if not 0 <= self.mtu <= 65535:
             raise ValueError(f"mtu: {self.mtu} is not within 0..65535")
-        if self.disableContainerInterface and self.ipam and self.ipam.get("type"):
+        if self.disableContainerInterface and get(self.ipam, "type"):
             raise ValueError("cannot use IPAM when disableContainerInterface is set")
         if self.ipMasqBackend not in ("", "iptables", "nftables"):
             raise ValueError(f'ipMasqBackend: "{self.ipMasqBackend}" is not iptables or nftables')
@@ -86,20 +88,7 @@ class BridgeConf(NetConf):
         return bool(self.vlan or self.vlanTrunk)
 
     def tagged_vlans(self) -> tuple[tuple[int, int], ...]:
-        return tuple(pair for trunk in self.vlanTrunk or () for pair in trunk.ranges())
-
-    def result_dns(self) -> Dns:
-        """The configuration's own DNS, which overrides IPAM's where it is set."""
-        dns = self.dns
-        if dns is None:
-            return Dns()
-        return Dns(
-            nameservers=tuple(dns.nameservers),
-            domain=dns.domain,
-            search=tuple(dns.search),
-            options=tuple(dns.options),
-        )
-
+        return tuple(pair for trunk in self.vlanTrunk for pair in trunk.ranges())
 
 def wanted_mac(request: Request) -> str:
     """CNI_ARGS MAC, overridden by args.cni.mac, overridden by runtimeConfig.mac; "" for none.
@@ -107,7 +96,7 @@ def wanted_mac(request: Request) -> str:
     Raises `ConfigError` for what is not a unicast MAC address.
     """
     found = request.args.get("MAC", "")
-    for source in (request.conf.cni_args(), request.runtime_config):
+    for source in (request.conf.cni_args, request.runtime_config):
         found = _text(source, "mac") or found
     if not found:
         return ""
@@ -116,8 +105,8 @@ def wanted_mac(request: Request) -> str:
     return found.lower().replace("-", ":")
 
 
-def _text(source: Any, key: str) -> str:
-    value = source.get(key, "") if isinstance(source, dict) else ""
+def _text(source: Mapping[str, Any], key: str) -> str:
+    value = get(source, key) or ""
     if not isinstance(value, str):
         raise ConfigError(f"{key}: {value!r} is not a string")
     return value

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..cni.config import parse_model
+from ..cni.keys import get
 from ..cni.result import from_json
 from ..model.errors import ConfigError, DelegateFailed
 from ..model.plan import Plan
@@ -21,11 +22,8 @@ from .registry import plugin_named
 
 def ipam_type(request: Request) -> str:
     """`ipam.type`, "" where the network has no IPAM."""
-    ipam = request.conf.ipam or {}
-    kind = next((ipam[key] for key in ipam if key.lower() == "type"), "")
-    if not isinstance(kind, str) or "/" in kind:
-        raise ConfigError(f'ipam.type: {kind!r} is not a plugin name (no "/", a string)')
-    return kind
+    kind = get(request.conf.ipam, "type")
+    return kind if isinstance(kind, str) else ""
 
 
 def foreign_ipam(request: Request, seen: Seen) -> str:

@@ -6,11 +6,9 @@ Configuration, results and refusals are the reference plugin's. Leases found in 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel
-
-from ..cni.config import NetConf
+from ..cni.config import ConfigModel, NetConf, parse_model
 from ..model.errors import ConfigError, RangeFull
 from ..model.plan import Plan
 from ..model.plugin import Plugin
@@ -25,14 +23,14 @@ REFERENCE_DIRECTORY = "/var/lib/cni/networks"
 ONE_ADDRESS_A_FAMILY = {"0.1.0", "0.2.0"}
 
 
-class RangeConf(BaseModel):
+class RangeConf(ConfigModel):
     subnet: str
     rangeStart: str = ""
     rangeEnd: str = ""
     gateway: str = ""
 
 
-class RouteConf(BaseModel):
+class RouteConf(ConfigModel):
     dst: str
     gw: str = ""
     mtu: int = 0
@@ -41,22 +39,28 @@ class RouteConf(BaseModel):
     table: int | None = None
     scope: int | None = None
 
+    def to_route(self) -> Route:
+        return Route(
+            self.dst, self.gw, self.mtu, self.advmss, self.priority, self.table, self.scope
+        )
 
-class HostLocalIpam(BaseModel):
+
+class HostLocalIpam(ConfigModel):
     type: str
     subnet: str = ""
     rangeStart: str = ""
     rangeEnd: str = ""
     gateway: str = ""
-    ranges: list[list[RangeConf]] = []
-    routes: list[RouteConf] = []
+    ranges: tuple[tuple[RangeConf, ...], ...] = ()
+    routes: tuple[RouteConf, ...] = ()
     resolvConf: str = ""
     dataDir: str = ""
-    statusOnExhaustion: str = "error"
+    statusOnExhaustion: Literal["error", "ok"] = "error"
+    """Of STATUS on a full range: a kubelet may drain a node over the error."""
 
 
 class HostLocalConf(NetConf):
-    ipam: HostLocalIpam  # type: ignore[assignment]
+    ipam: HostLocalIpam
 
 
 class HostLocal(Plugin):
@@ -74,15 +78,11 @@ class HostLocal(Plugin):
         for lease in leases:
             leased = seen[lease]
             ips.append(Address(leased.address, leased.gateway))
-        routes = tuple(Route(**dict(route)) for route in conf.ipam.routes)
+        routes = tuple(route.to_route() for route in conf.ipam.routes)
         return Plan(tuple(leases), Result(ips=tuple(ips), routes=routes, dns=dns))
 
     def status(self, request: Request, seen: Seen) -> None:
         conf: HostLocalConf = request.conf
-        if conf.ipam.statusOnExhaustion not in ("error", "ok"):
-            raise ConfigError(
-                f'ipam.statusOnExhaustion: "{conf.ipam.statusOnExhaustion}" is not "error" or "ok"'
-            )
         try:
             for lease in _leases(request, _range_sets(request)):
                 seen[lease]
@@ -99,7 +99,7 @@ def _range_sets(request: Request) -> tuple[tuple[Range, ...], ...]:
     if not isinstance(given, list) or not all(isinstance(one, list) for one in given):
         raise ConfigError("runtimeConfig.ipRanges: expected a list of lists of ranges")
     for index, one in enumerate(given):
-        ranges = [dict(RangeConf.model_validate(item)) for item in one]
+        ranges = [dict(parse_model(RangeConf, item)) for item in one]
         written.append((f"runtimeConfig.ipRanges[{index}]", ranges))
     if ipam.subnet:
         keys = ("subnet", "rangeStart", "rangeEnd", "gateway")
@@ -149,7 +149,7 @@ def _requested(request: Request) -> list[str]:
     CNI conventions, "args": where both `args` and CNI_ARGS give it, CNI_ARGS is ignored.
     """
     listed: list[Any] = []
-    for source in (request.runtime_config, request.conf.cni_args()):
+    for source in (request.runtime_config, request.conf.cni_args):
         value = source.get("ips") or []
         if not isinstance(value, list) or not all(isinstance(ip, str) for ip in value):
             raise ConfigError(f"ips: {value!r} is not a list of addresses")

@@ -5,39 +5,30 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_interface
 from typing import Any
 
-from pydantic import BaseModel
-
-from ..cni.config import NetConf
+from ..cni.config import ConfigModel, DnsConf, NetConf
 from ..model.errors import ConfigError
 from ..model.plan import Plan
 from ..model.plugin import Plugin
 from ..model.query import Seen
 from ..model.request import Request
-from ..model.result import Address, Dns, Result, Route
+from ..model.result import Address, Result
 from .host_local import RouteConf
 
 
-class AddressConf(BaseModel):
+class AddressConf(ConfigModel):
     address: str
     gateway: str = ""
 
 
-class DnsConf(BaseModel):
-    nameservers: list[str] = []
-    domain: str = ""
-    search: list[str] = []
-    options: list[str] = []
-
-
-class StaticIpam(BaseModel):
+class StaticIpam(ConfigModel):
     type: str
-    addresses: list[AddressConf] = []
-    routes: list[RouteConf] = []
+    addresses: tuple[AddressConf, ...] = ()
+    routes: tuple[RouteConf, ...] = ()
     dns: DnsConf = DnsConf()
 
 
 class StaticConf(NetConf):
-    ipam: StaticIpam  # type: ignore[assignment]
+    ipam: StaticIpam
 
 
 class Static(Plugin):
@@ -48,13 +39,12 @@ class Static(Plugin):
 
     def plan(self, request: Request, seen: Seen) -> Plan:
         ipam: StaticIpam = request.conf.ipam
-        dns = {key: tuple(v) if isinstance(v, list) else v for key, v in dict(ipam.dns).items()}
         return Plan(
             (),
             Result(
                 ips=tuple(_addresses(request)),
-                routes=tuple(Route(**dict(route)) for route in ipam.routes),
-                dns=Dns(**dns),
+                routes=tuple(route.to_route() for route in ipam.routes),
+                dns=ipam.dns.to_dns(),
             ),
         )
 
@@ -73,7 +63,7 @@ def _addresses(request: Request) -> list[Address]:
         found += [_address("CNI_ARGS IP", text) for text in request.args["IP"].split(",")]
     found = _with_gateways(found, request.args.get("GATEWAY", ""))
     for name, source in (
-        ("args.cni.ips", request.conf.cni_args()),
+        ("args.cni.ips", request.conf.cni_args),
         ("runtimeConfig.ips", request.runtime_config),
     ):
         ips: Any = source.get("ips")
