@@ -1,0 +1,172 @@
+"""Addresses and routes, of the host and of the sandbox."""
+
+from __future__ import annotations
+
+import errno
+from time import monotonic, sleep
+
+from ..model.errors import KernelError
+from ..model.plan import Drift
+from ..model.query import Link
+from ..model.resources import AddressRemoved, GatewayAddress, InterfaceAddress, InterfaceRoute
+from . import addresses, links, routes
+from .handler import Handler, missing
+from .places import Places
+from .refusals import GONE, THERE, tolerating
+from .rtnl import family_of
+from .rtnl_socket import Socket
+
+_DAD_LIMIT = 5.0
+_DAD_STEP = 0.02
+
+
+def _present(sock: Socket, name: str, cidr: str) -> bool:
+    link = links.by_name(sock, name)
+    return link is not None and _of(sock, link, cidr) is not None
+
+
+def _of(sock: Socket, link: Link, cidr: str) -> addresses.Assigned | None:
+    wanted = addresses.canonical(cidr)
+    found = addresses.on(sock, link.index, family_of(cidr))
+    return next((each for each in found if each.address == wanted), None)
+
+
+def _drift(sock: Socket, name: str, cidr: str) -> list[Drift]:
+    link = links.by_name(sock, name)
+    if link is None:
+        return [missing(name)]
+    found = _of(sock, link, cidr)
+    if found is None:
+        return [missing(name, f"address {cidr}")]
+    if found.duplicate:
+        return [Drift(name, f"address {cidr}", "usable", "a duplicate of another host's")]
+    return []
+
+
+def _remove(sock: Socket, name: str, cidr: str) -> None:
+    link = links.by_name(sock, name)
+    if link is not None:
+        with tolerating(GONE):
+            sock.transact(addresses.removed(link.index, name, cidr))
+
+
+class InterfaceAddressHandler(Handler[InterfaceAddress]):
+    def exists(self, at: Places, resource: InterfaceAddress) -> bool:
+        return _present(at.socket(resource.place), resource.name, resource.address)
+
+    def create(self, at: Places, resource: InterfaceAddress) -> None:
+        sock = at.socket(resource.place)
+        link = links.required(sock, resource.name)
+        with tolerating(THERE):
+            sock.transact(
+                addresses.added(link.index, resource.name, resource.address, dad=resource.dad)
+            )
+        # Detection begins when the link is up; before that there is nothing to wait for.
+        if resource.dad and ":" in resource.address and link.up:
+            _wait_for_dad(sock, link, resource.address)
+
+    def verify(self, at: Places, resource: InterfaceAddress) -> list[Drift]:
+        return _drift(at.socket(resource.place), resource.name, resource.address)
+
+    def delete(self, at: Places, resource: InterfaceAddress, previous: str | None) -> None:
+        _remove(at.socket(resource.place), resource.name, resource.address)
+
+
+def _wait_for_dad(sock: Socket, link: Link, cidr: str) -> None:
+    """Until the address is usable. Raises `KernelError` for a duplicate, or after 5 s."""
+    end = monotonic() + _DAD_LIMIT
+    while found := _of(sock, link, cidr):
+        if found.duplicate:
+            raise KernelError(
+                f"address {cidr} on {link.name} in {sock.where}: another host on the link "
+                "uses it (duplicate address detection)",
+                errno=errno.EADDRINUSE,
+            )
+        if not found.tentative:
+            return
+        if monotonic() > end:
+            break
+        sleep(_DAD_STEP)
+    raise KernelError(
+        f"address {cidr} on {link.name} in {sock.where} is not usable after "
+        f"{_DAD_LIMIT:.0f} s of duplicate address detection; has the link a carrier?",
+        errno=errno.ETIMEDOUT,
+    )
+
+
+class GatewayAddressHandler(Handler[GatewayAddress]):
+    def exists(self, at: Places, resource: GatewayAddress) -> bool:
+        return _present(at.socket("host"), resource.name, resource.address)
+
+    def create(self, at: Places, resource: GatewayAddress) -> None:
+        sock = at.socket("host")
+        link = links.required(sock, resource.name)
+        with tolerating(THERE):
+            sock.transact(addresses.added(link.index, resource.name, resource.address))
+            # New here. A bridge found without a MAC of its own takes its ports' lowest, which
+            # would change under the containers: given the one it has, it keeps it.
+            sock.transact(links.address(resource.name, link.mac))
+
+    def verify(self, at: Places, resource: GatewayAddress) -> list[Drift]:
+        return _drift(at.socket("host"), resource.name, resource.address)
+
+    def delete(self, at: Places, resource: GatewayAddress, previous: str | None) -> None:
+        _remove(at.socket("host"), resource.name, resource.address)
+
+
+class AddressRemovedHandler(Handler[AddressRemoved]):
+    def exists(self, at: Places, resource: AddressRemoved) -> bool:
+        return not _present(at.socket("host"), resource.name, resource.address)
+
+    def create(self, at: Places, resource: AddressRemoved) -> None:
+        _remove(at.socket("host"), resource.name, resource.address)
+
+    def verify(self, at: Places, resource: AddressRemoved) -> list[Drift]:
+        return []  # who puts it back afterwards means it
+
+    def delete(self, at: Places, resource: AddressRemoved, previous: str | None) -> None:
+        return
+
+
+class InterfaceRouteHandler(Handler[InterfaceRoute]):
+    def exists(self, at: Places, resource: InterfaceRoute) -> bool:
+        sock = at.socket(resource.place)
+        link = links.by_name(sock, resource.name)
+        if link is None:
+            return False
+        return routes.present(sock, _route(resource, link), _text(resource))
+
+    def create(self, at: Places, resource: InterfaceRoute) -> None:
+        sock = at.socket(resource.place)
+        link = links.required(sock, resource.name)
+        with tolerating(THERE):
+            sock.transact(routes.appended(_route(resource, link), _text(resource)))
+
+    def verify(self, at: Places, resource: InterfaceRoute) -> list[Drift]:
+        return [] if self.exists(at, resource) else [missing(f"route {_text(resource)}")]
+
+    def delete(self, at: Places, resource: InterfaceRoute, previous: str | None) -> None:
+        sock = at.socket(resource.place)
+        link = links.by_name(sock, resource.name)
+        if link is not None:
+            with tolerating(GONE):
+                sock.transact(routes.removed(_route(resource, link), _text(resource)))
+
+
+def _route(resource: InterfaceRoute, link: Link) -> routes.Route:
+    return routes.route(
+        link.index,
+        resource.dst,
+        resource.gw,
+        priority=resource.priority,
+        table=resource.table,
+        scope=resource.scope,
+        mtu=resource.mtu,
+        advmss=resource.advmss,
+    )
+
+
+def _text(resource: InterfaceRoute) -> str:
+    via = f" via {resource.gw}" if resource.gw else ""
+    table = f" table {resource.table}" if resource.table else ""
+    return f"{resource.dst}{via} dev {resource.name}{table}"

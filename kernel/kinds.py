@@ -1,0 +1,45 @@
+"""The table of kinds: which handler serves which kind of resource."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..model import resources
+from ..model.resource import Resource
+from .address_kinds import (
+    AddressRemovedHandler,
+    GatewayAddressHandler,
+    InterfaceAddressHandler,
+    InterfaceRouteHandler,
+)
+from .handler import Handler
+from .link_kinds import BridgeHandler, LinkUpHandler, PromiscuousHandler
+from .port_kinds import BridgePortHandler
+from .sysctl_kinds import ForwardingHandler, SysctlHandler
+from .table_kinds import TableHandler
+from .veth_kinds import VethHandler, VlanGatewayHandler
+
+_TABLE = TableHandler()
+
+HANDLERS: dict[str, Handler[Any]] = {
+    resources.Bridge.kind: BridgeHandler(),
+    resources.Veth.kind: VethHandler(),
+    resources.BridgePort.kind: BridgePortHandler(),
+    resources.LinkUp.kind: LinkUpHandler(),
+    resources.Promiscuous.kind: PromiscuousHandler(),
+    resources.VlanGateway.kind: VlanGatewayHandler(),
+    resources.InterfaceAddress.kind: InterfaceAddressHandler(),
+    resources.GatewayAddress.kind: GatewayAddressHandler(),
+    resources.AddressRemoved.kind: AddressRemovedHandler(),
+    resources.InterfaceRoute.kind: InterfaceRouteHandler(),
+    resources.Sysctl.kind: SysctlHandler(),
+    resources.Forwarding.kind: ForwardingHandler(),
+    resources.MasqueradePrefix.kind: _TABLE,
+    resources.Element.kind: _TABLE,
+    resources.SharedElement.kind: _TABLE,
+}
+
+
+def handler(resource: Resource) -> Handler[Any]:
+    """Leases are not made by the kernel: KeyError, a programming error."""
+    return HANDLERS[resource.kind]

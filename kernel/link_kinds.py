@@ -1,0 +1,132 @@
+"""Kinds about one link that is there: up, promiscuous; and the bridge."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import AbstractContextManager
+
+from ..model.errors import KernelError
+from ..model.plan import Drift
+from ..model.query import Link
+from ..model.resources import Bridge, LinkUp, Promiscuous
+from . import links, sysctls
+from .handler import Handler, compare, missing
+from .places import Places
+from .refusals import GONE, THERE, tolerating, vlans_required
+
+
+class LinkUpHandler(Handler[LinkUp]):
+    def exists(self, at: Places, resource: LinkUp) -> bool:
+        found = links.by_name(at.socket(resource.place), resource.name)
+        return found is not None and found.up
+
+    def create(self, at: Places, resource: LinkUp) -> None:
+        at.socket(resource.place).transact(links.up(resource.name))
+
+    def verify(self, at: Places, resource: LinkUp) -> list[Drift]:
+        found = links.by_name(at.socket(resource.place), resource.name)
+        if found is None:
+            return [missing(resource.name)]
+        return compare(resource.name, state=("up", "up" if found.up else "down"))
+
+    def delete(self, at: Places, resource: LinkUp, previous: str | None) -> None:
+        with tolerating(GONE):
+            at.socket(resource.place).transact(links.down(resource.name))
+
+
+class PromiscuousHandler(Handler[Promiscuous]):
+    def exists(self, at: Places, resource: Promiscuous) -> bool:
+        found = links.by_name(at.socket(resource.place), resource.name)
+        return found is not None and found.promisc == resource.on
+
+    def previous(self, at: Places, resource: Promiscuous) -> str | None:
+        found = links.by_name(at.socket(resource.place), resource.name)
+        return None if found is None else ("on" if found.promisc else "off")
+
+    def create(self, at: Places, resource: Promiscuous) -> None:
+        at.socket(resource.place).transact(links.promisc(resource.name, resource.on))
+
+    def verify(self, at: Places, resource: Promiscuous) -> list[Drift]:
+        found = links.by_name(at.socket(resource.place), resource.name)
+        if found is None:
+            return [missing(resource.name)]
+        return compare(resource.name, promisc=(resource.on, found.promisc))
+
+    def delete(self, at: Places, resource: Promiscuous, previous: str | None) -> None:
+        if previous is not None:
+            with tolerating(GONE):
+                at.socket(resource.place).transact(links.promisc(resource.name, previous == "on"))
+
+
+class BridgeHandler(Handler[Bridge]):
+    """One that is there is used as it is, but is set up, and filters VLANs if that is asked."""
+
+    def exists(self, at: Places, resource: Bridge) -> bool:
+        found = links.by_name(at.socket("host"), resource.name)
+        return found is not None and found.kind == "bridge"
+
+    def create(self, at: Places, resource: Bridge) -> None:
+        sock = at.socket("host")
+        found = links.by_name(sock, resource.name)
+        if found is None:
+            self._make(at, resource)
+            found = links.required(sock, resource.name)
+        if found.kind != "bridge":
+            raise KernelError(
+                f"interface {resource.name} is there already and is no bridge but "
+                f"{found.kind or 'a device without a kind'}; name another bridge",
+                errno=errno.EEXIST,
+            )
+        if resource.vlan_filtering and not found.vlan_filtering:
+            with _needing_vlans(resource):
+                sock.transact(links.vlan_filtering_on(resource.name))
+        if not found.up:
+            sock.transact(links.up(resource.name))
+
+    def _make(self, at: Places, resource: Bridge) -> None:
+        """Down at first: no router advertisement is accepted before accept_ra says so.
+
+        Somebody else may make it at the same moment. The MTU is set afterwards, for one
+        given at creation would follow that of the ports.
+        """
+        sock = at.socket("host")
+        operation = links.bridge(
+            resource.name, resource.mac, vlan_filtering=resource.vlan_filtering
+        )
+        with tolerating(THERE), _needing_vlans(resource):
+            sock.transact(operation)
+            key = f"ipv6/conf/{resource.name}/accept_ra"
+            sysctls.write(at.namespace("host"), key, "0", optional=True)
+            sock.transact(links.up(resource.name, mtu=resource.mtu))
+
+    def verify(self, at: Places, resource: Bridge) -> list[Drift]:
+        found = links.by_name(at.socket("host"), resource.name)
+        if found is None:
+            return [missing(resource.name)]
+        filtering = found.vlan_filtering or not resource.vlan_filtering
+        return compare(
+            resource.name,
+            kind=("bridge", found.kind),
+            MAC=(resource.mac, found.mac),
+            MTU=(resource.mtu or found.mtu, found.mtu),
+            state=("up", "up" if found.up else "down"),
+            vlan_filtering=(True, filtering),
+        )
+
+    def delete(self, at: Places, resource: Bridge, previous: str | None) -> None:
+        """Only the bridge we made, and only without ports: somebody may have put theirs in."""
+        found = links.by_name(at.socket("host"), resource.name)
+        if (
+            found
+            and self._is_ours(found, resource)
+            and not links.ports(at.socket("host"), found.index)
+        ):
+            at.delete_link(found.index, found.name)
+
+    @staticmethod
+    def _is_ours(found: Link, resource: Bridge) -> bool:
+        return found.kind == "bridge" and found.mac == resource.mac
+
+
+def _needing_vlans(resource: Bridge) -> AbstractContextManager[None]:
+    return vlans_required(f"vlan or vlanTrunk on bridge {resource.name}")

@@ -1,0 +1,237 @@
+"""Links over rtnetlink: look one up, make, change and list them."""
+
+from __future__ import annotations
+
+import errno
+import struct
+
+from ..model.errors import KernelError
+from ..model.query import Link
+from .netlink import NLM_F_CREATE, NLM_F_EXCL, attribute, attributes, nested, string
+from .rtnl import (
+    RTM_DELLINK,
+    RTM_GETLINK,
+    RTM_NEWLINK,
+    RTM_SETLINK,
+    Operation,
+    mac_bytes,
+    mac_text,
+    number,
+    text,
+    u8,
+    u32,
+)
+from .rtnl_socket import Socket
+
+# linux/if_link.h
+IFLA_ADDRESS = 1
+IFLA_IFNAME = 3
+IFLA_MTU = 4
+IFLA_LINK = 5
+IFLA_MASTER = 10
+IFLA_LINKINFO = 18
+IFLA_NET_NS_FD = 28
+IFLA_GROUP = 27
+IFLA_EXT_MASK = 29
+IFLA_CARRIER = 33
+IFLA_INFO_KIND = 1
+IFLA_INFO_DATA = 2
+IFLA_INFO_SLAVE_KIND = 4
+IFLA_INFO_SLAVE_DATA = 5
+_IFLA_BR_VLAN_FILTERING = 7
+_VETH_INFO_PEER = 1
+_RTEXT_FILTER_SKIP_STATS = 1 << 3
+
+# net/if.h
+IFF_UP = 0x1
+IFF_PROMISC = 0x100
+_IFF_LOWER_UP = 0x10000
+
+_IFINFO = struct.Struct("=BxHiII")  # ifinfomsg: family, device type, index, flags, change mask
+
+
+def header(index: int = 0, flags: int = 0, change: int = 0, family: int = 0) -> bytes:
+    """struct ifinfomsg."""
+    return _IFINFO.pack(family, 0, index, flags, change)
+
+
+_ANY = header()
+_NO_STATISTICS = u32(IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS)
+
+
+def by_name(sock: Socket, name: str) -> Link | None:
+    """`ip -d link show NAME`; None where there is no such link."""
+    body = raw_by_name(sock, name)
+    return None if body is None else parse(body)
+
+
+def by_index(sock: Socket, index: int) -> Link | None:
+    """The link of that index; None where there is none."""
+    body = _one(sock, header(index) + _NO_STATISTICS, f"ip link show (index {index})")
+    return None if body is None else parse(body)
+
+
+def raw_by_name(sock: Socket, name: str) -> bytes | None:
+    """What the kernel tells of the link NAME, to be parsed; None where there is none."""
+    return _one(sock, _ANY + string(IFLA_IFNAME, name) + _NO_STATISTICS, f"ip link show {name}")
+
+
+def everything(sock: Socket) -> list[Link]:
+    """`ip -d link show`"""
+    return [parse(body) for body in sock.dump(Operation(RTM_GETLINK, 0, _ANY, "ip link show"))]
+
+
+def ports(sock: Socket, index: int) -> list[Link]:
+    """`ip link show master BRIDGE`"""
+    body = _ANY + u32(IFLA_MASTER, index)
+    return [parse(each) for each in sock.dump(Operation(RTM_GETLINK, 0, body, "ip link show"))]
+
+
+def _one(sock: Socket, body: bytes, command: str) -> bytes | None:
+    try:
+        return sock.ask(Operation(RTM_GETLINK, 0, body, command)).body
+    except KernelError as error:
+        if error.errno == errno.ENODEV:
+            return None
+        raise
+
+
+def parse(body: bytes) -> Link:
+    """The link an RTM_NEWLINK tells of."""
+    _, _, index, flags, _ = _IFINFO.unpack_from(body)
+    found = dict(attributes(body[_IFINFO.size :]))
+    info = dict(attributes(found.get(IFLA_LINKINFO, b"")))
+    kind = text(info.get(IFLA_INFO_KIND, b""))
+    return Link(
+        index=index,
+        name=text(found.get(IFLA_IFNAME, b"")),
+        kind=kind,
+        mac=mac_text(found.get(IFLA_ADDRESS, b"")),
+        mtu=number(found.get(IFLA_MTU, b"")),
+        up=bool(flags & IFF_UP),
+        promisc=bool(flags & IFF_PROMISC),
+        master=number(found.get(IFLA_MASTER, b"")),
+        peer=number(found.get(IFLA_LINK, b"")) if kind == "veth" else 0,
+        running=bool(flags & _IFF_LOWER_UP),
+        group=number(found.get(IFLA_GROUP, b"")),
+        vlan_filtering=kind == "bridge" and _filters_vlans(info),
+    )
+
+
+def is_about(body: bytes, index: int) -> bool:
+    """Whether a link message is about this link itself, not about its place in a bridge.
+
+    A port that leaves its bridge is announced with RTM_DELLINK, too, of family AF_BRIDGE.
+    """
+    family, _, found, _, _ = _IFINFO.unpack_from(body)
+    return bool(found == index and family == 0)
+
+
+def _filters_vlans(info: dict[int, bytes]) -> bool:
+    data = dict(attributes(info.get(IFLA_INFO_DATA, b"")))
+    return bool(number(data.get(_IFLA_BR_VLAN_FILTERING, b"")))
+
+
+def required(sock: Socket, name: str) -> Link:
+    """The link of that name. Raises `KernelError` where there is none."""
+    found = by_name(sock, name)
+    if found is None:
+        raise KernelError(f"there is no interface {name} in {sock.where}", errno=errno.ENODEV)
+    return found
+
+
+# --- making --------------------------------------------------------------------------------
+
+
+def bridge(name: str, mac: str, *, vlan_filtering: bool) -> Operation:
+    """`ip link add NAME address MAC type bridge [vlan_filtering 1]`"""
+    data = nested(IFLA_INFO_DATA, u8(_IFLA_BR_VLAN_FILTERING, 1)) if vlan_filtering else b""
+    info = nested(IFLA_LINKINFO, string(IFLA_INFO_KIND, "bridge"), data)
+    suffix = " vlan_filtering 1" if vlan_filtering else ""
+    return Operation(
+        RTM_NEWLINK,
+        NLM_F_CREATE | NLM_F_EXCL,
+        _ANY + _named(name, mac) + info,
+        f"ip link add {name} address {mac} type bridge{suffix}",
+    )
+
+
+def vlan_filtering_on(name: str) -> Operation:
+    """`ip link set NAME type bridge vlan_filtering 1`"""
+    data = nested(IFLA_INFO_DATA, u8(_IFLA_BR_VLAN_FILTERING, 1))
+    info = nested(IFLA_LINKINFO, string(IFLA_INFO_KIND, "bridge"), data)
+    body = _ANY + string(IFLA_IFNAME, name) + info
+    return Operation(RTM_NEWLINK, 0, body, f"ip link set {name} type bridge vlan_filtering 1")
+
+
+def veth(
+    name: str,
+    mac: str,
+    peer: str,
+    peer_mac: str = "",
+    *,
+    mtu: int = 0,
+    peer_namespace: int | None = None,
+) -> Operation:
+    """`ip link add NAME address MAC mtu MTU type veth peer name PEER address PEER_MAC netns FD`
+
+    The peer comes into being in its namespace, it is never moved there.
+    """
+    size = u32(IFLA_MTU, mtu) if mtu else b""
+    place = b"" if peer_namespace is None else u32(IFLA_NET_NS_FD, peer_namespace)
+    other = nested(_VETH_INFO_PEER, _ANY, _named(peer, peer_mac), size, place)
+    info = nested(IFLA_LINKINFO, string(IFLA_INFO_KIND, "veth"), nested(IFLA_INFO_DATA, other))
+    return Operation(
+        RTM_NEWLINK,
+        NLM_F_CREATE | NLM_F_EXCL,
+        _ANY + _named(name, mac) + size + info,
+        f"ip link add {name} type veth peer name {peer}",
+    )
+
+
+def _named(name: str, mac: str) -> bytes:
+    address = attribute(IFLA_ADDRESS, mac_bytes(mac)) if mac else b""
+    return string(IFLA_IFNAME, name) + address
+
+
+# --- changing --------------------------------------------------------------------------------
+
+
+def up(name: str, *, mtu: int = 0) -> Operation:
+    """`ip link set NAME [mtu MTU] up`"""
+    size = u32(IFLA_MTU, mtu) if mtu else b""
+    body = header(flags=IFF_UP, change=IFF_UP) + string(IFLA_IFNAME, name) + size
+    return Operation(RTM_SETLINK, 0, body, f"ip link set {name} up")
+
+
+def down(name: str) -> Operation:
+    """`ip link set NAME down`"""
+    body = header(change=IFF_UP) + string(IFLA_IFNAME, name)
+    return Operation(RTM_SETLINK, 0, body, f"ip link set {name} down")
+
+
+def promisc(name: str, on: bool) -> Operation:
+    """`ip link set NAME promisc on|off`"""
+    flags = IFF_PROMISC if on else 0
+    body = header(flags=flags, change=IFF_PROMISC) + string(IFLA_IFNAME, name)
+    state = "on" if on else "off"
+    return Operation(RTM_SETLINK, 0, body, f"ip link set {name} promisc {state}")
+
+
+def address(name: str, mac: str) -> Operation:
+    """`ip link set NAME address MAC`"""
+    return Operation(RTM_SETLINK, 0, _ANY + _named(name, mac), f"ip link set {name} address {mac}")
+
+
+def master(name: str, index: int, bridge_name: str) -> Operation:
+    """`ip link set NAME master BRIDGE`"""
+    body = _ANY + string(IFLA_IFNAME, name) + u32(IFLA_MASTER, index)
+    command = (
+        f"ip link set {name} master {bridge_name}" if index else f"ip link set {name} nomaster"
+    )
+    return Operation(RTM_SETLINK, 0, body, command)
+
+
+def deletion(index: int, name: str) -> Operation:
+    """`ip link del NAME`, by index: a name may be somebody else's by now."""
+    return Operation(RTM_DELLINK, 0, header(index), f"ip link del {name}")

@@ -1,0 +1,103 @@
+"""Answers to a plan's questions."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..model.errors import CniError, Code, Declined
+from ..model.query import (
+    AddressesOn,
+    FileText,
+    Link,
+    LinkNamed,
+    PluginBinary,
+    Query,
+    SysctlValue,
+)
+from . import addresses, links, sysctls
+from .places import Places
+
+_LAUNCHER = "pynet-launcher"
+
+
+@dataclass(frozen=True)
+class Looker:
+    """`same_mounts`: whether paths mean here what they mean to the caller."""
+
+    at: Places
+    same_mounts: bool
+    our_plugins: frozenset[str]
+
+    def look(self, query: Query[Any]) -> Any:
+        """Raises `CniError`; `Declined` for a path of another mount namespace."""
+        return _LOOKS[type(query)](self, query)
+
+    def link(self, query: LinkNamed) -> Link | None:
+        if not self.at.has(query.place):
+            return None
+        return links.by_name(self.at.socket(query.place), query.name)
+
+    def addresses(self, query: AddressesOn) -> tuple[str, ...]:
+        if not self.at.has(query.place):
+            return ()
+        sock = self.at.socket(query.place)
+        link = links.by_name(sock, query.name)
+        if link is None:
+            return ()
+        found = addresses.on(sock, link.index)
+        return tuple(each.address for each in found if not each.link_local)
+
+    def sysctl(self, query: SysctlValue) -> str | None:
+        if not self.at.has(query.place):
+            return None
+        return sysctls.read(self.at.namespace(query.place), query.key)
+
+    def file(self, query: FileText) -> str | None:
+        self._needs_mounts(query.path)
+        try:
+            with open(query.path, encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise CniError(
+                f"{query.path} can't be read: {error.strerror}", code=Code.IO_FAILURE
+            ) from error
+
+    def binary(self, query: PluginBinary) -> str | None:
+        """The first regular file counts, executable or not, as in the reference."""
+        ours = "" if query.type in self.our_plugins else None
+        self._needs_mounts(f"CNI_PATH ({query.type})")
+        for directory in query.path:
+            path = os.path.join(directory, query.type)
+            if _is_file(path):
+                return "" if _is_ours(path) else path
+        return ours
+
+    def _needs_mounts(self, path: str) -> None:
+        if not self.same_mounts:
+            raise Declined(f"{path} is in another mount namespace than this process")
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _is_ours(path: str) -> bool:
+    return os.path.basename(os.path.realpath(path)) == _LAUNCHER
+
+
+_LOOKS: dict[type[Query[Any]], Callable[[Looker, Any], Any]] = {
+    LinkNamed: Looker.link,
+    AddressesOn: Looker.addresses,
+    SysctlValue: Looker.sysctl,
+    FileText: Looker.file,
+    PluginBinary: Looker.binary,
+}

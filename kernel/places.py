@@ -1,0 +1,97 @@
+"""Where handlers work: one request's two namespaces, their sockets opened when first needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..model.errors import NamespaceError
+from ..model.query import Place
+from .deletion import Deleter
+from .rtnl_socket import Socket
+from .warm import HostEntry, Warm
+
+if TYPE_CHECKING:
+    from .nft_table import Table
+
+_HOST = "the host's namespace"
+
+
+class Places:
+    """The descriptors stay the caller's; sockets are opened here, and closed by `close`.
+
+    `netns` is the sandbox's path as the runtime gave it, for messages. Without a
+    sandbox, asking for one raises `NamespaceError`.
+    """
+
+    def __init__(self, host: int, sandbox: int | None, netns: str, warm: Warm | None) -> None:
+        self.netns = netns
+        self.deleter = warm.deleter if warm else Deleter()
+        self._descriptors: dict[Place, int | None] = {"host": host, "sandbox": sandbox}
+        self._sockets: dict[Place, Socket] = {}
+        self._warm = warm
+        self._entry: HostEntry | None = warm.enter(host, _HOST) if warm else None
+        self._table: Table | None = None
+
+    def has(self, place: Place) -> bool:
+        return self._descriptors[place] is not None
+
+    def namespace(self, place: Place) -> int:
+        """The descriptor. Raises `NamespaceError` where there is no sandbox."""
+        descriptor = self._descriptors[place]
+        if descriptor is None:
+            where = f"network namespace {self.netns}" if self.netns else "network namespace"
+            raise NamespaceError(f"the container's {where} is gone")
+        return descriptor
+
+    def name(self, place: Place) -> str:
+        """The namespace's name in messages."""
+        return _HOST if place == "host" else (self.netns or "the container's namespace")
+
+    def socket(self, place: Place) -> Socket:
+        """This request's rtnetlink socket there."""
+        found = self._sockets.get(place)
+        if found is None:
+            namespace = self.namespace(place)
+            if place == "host" and self._entry is not None:
+                found = self._entry.borrow(namespace)
+            else:
+                found = Socket.inside(namespace, self.name(place))
+            self._sockets[place] = found
+        return found
+
+    def cookie(self, place: Place) -> str:
+        """What tells the namespace from all others of this boot; "" where there is none."""
+        if not self.has(place):
+            return ""
+        if place == "host" and self._entry is not None:
+            return str(self._entry.cookie)
+        return str(self.socket(place).cookie)
+
+    def table(self) -> Table:
+        """Our nftables tables on the host."""
+        host = self.namespace("host")
+        if self._entry is not None:
+            return self._entry.table(host)
+        if self._table is None:
+            from .nft_table import Table
+
+            self._table = Table(host)
+        return self._table
+
+    def delete_link(self, index: int, name: str) -> None:
+        """`ip link del NAME` on the host."""
+        self.deleter.delete(self.namespace("host"), _HOST, index, name)
+
+    def close(self) -> None:
+        sockets, self._sockets = self._sockets, {}
+        for place, sock in sockets.items():
+            if place == "host" and self._entry is not None:
+                self._entry.give_back(sock)
+            else:
+                sock.close()
+        if self._table is not None:
+            self._table.close()
+            self._table = None
+        if self._warm is not None and self._entry is not None:
+            self._warm.leave(self._entry)
+            self._entry = None

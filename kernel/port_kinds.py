@@ -1,0 +1,94 @@
+"""A bridge's ports: membership, flags, VLANs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..model.plan import Drift
+from ..model.resources import BridgePort
+from . import links, ports
+from .handler import Handler, compare, missing
+from .places import Places
+from .refusals import GONE, tolerating, vlans_required
+from .rtnl_socket import Socket
+
+_DEFAULT_VLAN = 1
+Range = tuple[int, int]
+
+
+class BridgePortHandler(Handler[BridgePort]):
+    def exists(self, at: Places, resource: BridgePort) -> bool:
+        sock = at.socket("host")
+        port, bridge = ports.by_name(sock, resource.name), links.by_name(sock, resource.bridge)
+        return port is not None and bridge is not None and port.bridge == bridge.index
+
+    def create(self, at: Places, resource: BridgePort) -> None:
+        sock = at.socket("host")
+        bridge = links.required(sock, resource.bridge)
+        operations = [links.master(resource.name, bridge.index, resource.bridge)]
+        if resource.hairpin or resource.isolated:
+            operations.append(
+                ports.flags(resource.name, hairpin=resource.hairpin, isolated=resource.isolated)
+            )
+        sock.transact(*operations)
+        if resource.pvid or resource.tagged:
+            with vlans_required(f"vlan {resource.pvid}, vlanTrunk {list(resource.tagged)}"):
+                set_vlans(
+                    sock,
+                    resource.name,
+                    pvid=resource.pvid,
+                    tagged=resource.tagged,
+                    keep_default=resource.keep_default_vlan,
+                )
+
+    def verify(self, at: Places, resource: BridgePort) -> list[Drift]:
+        sock = at.socket("host")
+        port = ports.by_name(sock, resource.name)
+        if port is None:
+            return [missing(resource.name)]
+        drifts = compare(resource.name, master=(resource.bridge, _name(sock, port.bridge)))
+        if drifts:
+            return drifts
+        drifts = compare(
+            resource.name,
+            hairpin=(resource.hairpin, port.hairpin),
+            isolated=(resource.isolated, port.isolated),
+        )
+        if resource.pvid or resource.tagged:
+            drifts += vlan_drift(sock, port, resource.name, resource.pvid, resource.tagged)
+        return drifts
+
+    def delete(self, at: Places, resource: BridgePort, previous: str | None) -> None:
+        with tolerating(GONE):
+            at.socket("host").transact(links.master(resource.name, 0, ""))
+
+
+def set_vlans(
+    sock: Socket, name: str, *, pvid: int, tagged: Sequence[Range], keep_default: bool
+) -> None:
+    """`bridge vlan add dev NAME ...`, and `bridge vlan del dev NAME vid 1`."""
+    index = links.required(sock, name).index
+    wanted = ports.vlans_added(index, name, pvid, tagged)
+    if keep_default:
+        sock.transact(wanted)
+    else:
+        sock.transact(ports.vlan_removed(index, name, _DEFAULT_VLAN), wanted)
+
+
+def vlan_drift(
+    sock: Socket, port: ports.Port, name: str, pvid: int, tagged: Sequence[Range]
+) -> list[Drift]:
+    """Where the port's VLANs are not as `set_vlans` made them; more than those are no drift."""
+    found = ports.vlans(sock, port.link, name)
+    drifts = []
+    if pvid:
+        shown = found.pvid if found.pvid_untagged else f"{found.pvid} tagged"
+        drifts += compare(name, pvid=(pvid, shown))
+    wanted = {vlan for first, last in tagged for vlan in range(first, last + 1)}
+    lacking = sorted(wanted - found.tagged - {found.pvid})
+    return drifts + [missing(name, f"VLAN {vlan}") for vlan in lacking]
+
+
+def _name(sock: Socket, index: int) -> str:
+    found = links.by_index(sock, index) if index else None
+    return found.name if found else "none"

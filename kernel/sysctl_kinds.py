@@ -1,0 +1,63 @@
+"""Sysctls, and forwarding, which is one of them for each family."""
+
+from __future__ import annotations
+
+from ..model.plan import Drift
+from ..model.resources import Forwarding, Sysctl
+from . import sysctls
+from .handler import Handler
+from .places import Places
+
+_FORWARDING = {4: "ipv4/ip_forward", 6: "ipv6/conf/all/forwarding"}
+
+
+class SysctlHandler(Handler[Sysctl]):
+    def exists(self, at: Places, resource: Sysctl) -> bool:
+        """Whether it has the value already."""
+        found = self.previous(at, resource)
+        return found is not None and sysctls.same(found, resource.value)
+
+    def previous(self, at: Places, resource: Sysctl) -> str | None:
+        return sysctls.read(at.namespace(resource.place), resource.setting)
+
+    def create(self, at: Places, resource: Sysctl) -> None:
+        namespace = at.namespace(resource.place)
+        sysctls.write(namespace, resource.setting, resource.value, optional=resource.optional)
+
+    def verify(self, at: Places, resource: Sysctl) -> list[Drift]:
+        found = sysctls.read(at.namespace(resource.place), resource.setting)
+        if found is None and resource.optional:
+            return []
+        return _drift(resource.setting, resource.value, found)
+
+    def delete(self, at: Places, resource: Sysctl, previous: str | None) -> None:
+        if previous is not None:
+            # Optional: the interface the setting was about may be gone, and it with that.
+            namespace = at.namespace(resource.place)
+            sysctls.write(namespace, resource.setting, previous, optional=True)
+
+
+class ForwardingHandler(Handler[Forwarding]):
+    def exists(self, at: Places, resource: Forwarding) -> bool:
+        found = sysctls.read(at.namespace("host"), _FORWARDING[resource.family])
+        return found not in (None, "0")
+
+    def create(self, at: Places, resource: Forwarding) -> None:
+        # Looked at first: even where the value is right, somebody may have made /proc/sys
+        # read-only, and for IPv6 a write takes the lock of all network configuration.
+        if not self.exists(at, resource):
+            sysctls.write(at.namespace("host"), _FORWARDING[resource.family], "1")
+
+    def verify(self, at: Places, resource: Forwarding) -> list[Drift]:
+        key = _FORWARDING[resource.family]
+        found = sysctls.read(at.namespace("host"), key)
+        return [] if found not in (None, "0") else _drift(key, "1", found)
+
+    def delete(self, at: Places, resource: Forwarding, previous: str | None) -> None:
+        sysctls.write(at.namespace("host"), _FORWARDING[resource.family], "0", optional=True)
+
+
+def _drift(key: str, expected: str, found: str | None) -> list[Drift]:
+    if found is not None and sysctls.same(found, expected):
+        return []
+    return [Drift(f"sysctl net/{key}", "value", expected, "missing" if found is None else found)]

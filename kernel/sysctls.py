@@ -1,0 +1,90 @@
+"""Sysctls of a network namespace, through /proc/sys/net.
+
+/proc/sys/net shows the namespace of the thread that opens it, so the thread enters the
+namespace for that; nothing of the mount that /proc belongs to matters.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from ..model.errors import ConfigError, KernelError
+from .namespaces import entered
+
+_ROOT = "/proc/sys/net"
+_SWAPPED = str.maketrans("./", "/.")
+
+
+def path(key: str) -> str:
+    """The file of `key`, "ipv4/ip_forward" or "ipv4.ip_forward".
+
+    The first separator decides, as with sysctl(8): after a dot, a slash stands for a dot
+    (of a VLAN interface's name). Raises `ConfigError` for what is no key below net.
+    """
+    separator = next((character for character in key if character in "./"), "")
+    name = key.translate(_SWAPPED) if separator == "." else key
+    parts = name.split("/")
+    if len(parts) < 2 or "\0" in name or any(part in ("", ".", "..") for part in parts):
+        raise ConfigError(f"sysctl key {key!r} is not a path below {_ROOT}")
+    return f"{_ROOT}/{name}"
+
+
+def read(namespace: int, key: str) -> str | None:
+    """`sysctl -n net.KEY` in the namespace; None where the kernel has no such key."""
+    file = path(key)
+    with entered(namespace):
+        try:
+            fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise _refusal(f"sysctl net/{key} can't be read", error) from error
+        try:
+            return os.read(fd, 65536).decode(errors="replace").strip()
+        except IsADirectoryError:
+            return None
+        except OSError as error:
+            raise _refusal(f"sysctl net/{key} can't be read", error) from error
+        finally:
+            os.close(fd)
+
+
+def write(namespace: int, key: str, value: str, *, optional: bool = False) -> None:
+    """`sysctl -w net.KEY=VALUE` in the namespace.
+
+    With `optional`, a key that is not there or that nobody may write (/proc/sys is
+    read-only in many containers) is passed over. Raises `KernelError`.
+    """
+    file = path(key)
+    with entered(namespace):
+        try:
+            fd = os.open(file, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(fd, value.encode())
+            finally:
+                os.close(fd)
+        except OSError as error:
+            if not (optional and error.errno in _PASSED_OVER):
+                raise _refusal(f"sysctl net/{key} can't be set to {value!r}", error) from error
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two values are equal but for spacing: "1 2" is "1\\t2"."""
+    return one.split() == other.split()
+
+
+_PASSED_OVER = (errno.ENOENT, errno.ENOTDIR, errno.EROFS)
+_REASONS = {
+    errno.ENOENT: "the kernel has no such key here",
+    errno.EROFS: "/proc/sys is mounted read-only here",
+    errno.EINVAL: "the kernel does not accept the value",
+}
+
+
+def _refusal(what: str, error: OSError) -> KernelError:
+    code = error.errno or 0
+    reason = _REASONS.get(code, error.strerror)
+    if code == errno.ENOENT and not os.path.isdir(_ROOT):
+        reason = f"there is no {_ROOT} here; is /proc mounted?"
+    return KernelError(f"{what}: {reason}", errno=code)

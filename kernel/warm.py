@@ -1,0 +1,108 @@
+"""What a long-lived process keeps open of the *host* namespaces it serves.
+
+Rules that hold here:
+- Never a container's namespace: an open socket keeps a dead namespace, and the host's end of
+  its veth, alive. For the same reason what is not used for a while is let go (`expire`).
+- A namespace is known by device and inode. Numbers are reused, but not while a socket in the
+  namespace is open, and an entry has one from its first day to its last.
+- A socket is lent to one request at a time.
+"""
+
+from __future__ import annotations
+
+import threading
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from . import namespaces
+from .deletion import Deleter
+from .rtnl_socket import Socket
+
+if TYPE_CHECKING:
+    from .nft_table import Table
+
+_KEEP_IDLE = 4
+_LIFETIME = 60.0
+
+
+class HostEntry:
+    """One host namespace: sockets to lend, and the nftables tables. Threads may share it."""
+
+    def __init__(self, namespace: int, where: str) -> None:
+        self._where = where
+        self._lock = threading.Lock()
+        self._anchor = Socket.inside(namespace, where)  # never lent: it keeps the inode ours
+        self._idle: list[Socket] = []
+        self._table: Table | None = None
+        self.cookie = self._anchor.cookie
+        self.users = 0
+        self.used = monotonic()
+
+    def borrow(self, namespace: int) -> Socket:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return Socket.inside(namespace, self._where)
+
+    def give_back(self, sock: Socket) -> None:
+        with self._lock:
+            if not sock.broken and len(self._idle) < _KEEP_IDLE:
+                self._idle.append(sock)
+                return
+        sock.close()
+
+    def table(self, namespace: int) -> Table:
+        with self._lock:
+            if self._table is None:
+                from .nft_table import Table
+
+                self._table = Table(namespace)
+            return self._table
+
+    def close(self) -> None:
+        """Only when nobody uses it."""
+        for sock in (self._anchor, *self._idle):
+            sock.close()
+        if self._table is not None:
+            self._table.close()
+
+
+class Warm:
+    """The host namespaces in use by this process. Threads may share it."""
+
+    def __init__(self) -> None:
+        self.deleter = Deleter()
+        self._lock = threading.Lock()
+        self._entries: dict[tuple[int, int], HostEntry] = {}
+
+    def enter(self, namespace: int, where: str) -> HostEntry:
+        """The entry of the namespace, counted as in use until `leave`."""
+        key = namespaces.identity(namespace)
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                entry = self._entries[key] = HostEntry(namespace, where)
+            entry.users += 1
+        return entry
+
+    def leave(self, entry: HostEntry) -> None:
+        with self._lock:
+            entry.users -= 1
+            entry.used = monotonic()
+
+    def expire(self, lifetime: float = _LIFETIME) -> None:
+        """Let go of namespaces that nobody has used for `lifetime` seconds."""
+        oldest = monotonic() - lifetime
+        with self._lock:
+            stale = [
+                key
+                for key, entry in self._entries.items()
+                if not entry.users and entry.used <= oldest
+            ]
+            gone = [self._entries.pop(key) for key in stale]
+        for entry in gone:
+            entry.close()
+
+    def close(self) -> None:
+        """Let go of everything that is not in use."""
+        self.expire(0.0)
