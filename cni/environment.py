@@ -43,7 +43,8 @@ def asked_command(environ: Mapping[str, str]) -> Command | None:
     except ValueError:
         known = ", ".join(Command)
         raise InvalidEnvironment(
-            f"unknown CNI_COMMAND: {text}", details=f"known commands are {known}"
+            f"unknown CNI_COMMAND: {text if text.isprintable() else repr(text)}",
+            details=f"known commands are {known}",
         ) from None
 
 

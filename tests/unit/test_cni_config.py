@@ -1,0 +1,279 @@
+"""Configurations: decoding, keys in any case, types as in JSON, messages for people."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import AfterValidator, Field
+
+from pynet.cni.config import ConfigModel, NetConf, decode, digest, parse_model
+from pynet.cni.keys import Keys, get
+from pynet.model.errors import Code, ConfigError, DecodingError, UnsupportedField
+
+
+def _network(text: str) -> str:
+    if not text.endswith("/24"):
+        raise ValueError("must be a /24")
+    return text
+
+
+class Range(ConfigModel):
+    subnet: Annotated[str, AfterValidator(_network)]
+    first: str = Field("", alias="rangeStart")
+
+
+class Ipam(ConfigModel):
+    type: str = ""
+    ranges: tuple[tuple[Range, ...], ...] = ()
+    pools: dict[str, Range] = Field(default_factory=dict)
+    spare: Range | None = None
+
+
+class Tree(ConfigModel):
+    name: str
+    children: tuple[Tree, ...] = ()
+
+
+class Runtime(ConfigModel):
+    mac: str = ""
+
+
+class Conf(NetConf):
+    isGateway: bool = False
+    mtu: Annotated[int, Field(ge=0, le=65535)] = 0
+    mode: Literal["l2", "l3"] = "l2"
+    ipam: Ipam = Ipam()
+    runtimeConfig: Runtime = Runtime()
+
+
+def refusal(config: dict[str, Any], model: type[NetConf] = Conf) -> str:
+    with pytest.raises(ConfigError) as caught:
+        parse_model(model, config)
+    assert caught.value.code is Code.INVALID_CONFIG
+    assert "\n" not in caught.value.msg and "http" not in caught.value.msg
+    return caught.value.msg
+
+
+# --- decoding ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "stdin",
+    [
+        b"",
+        b" \n",
+        b"{",
+        b"[]",
+        b'"a"',
+        b"null",
+        b"{} {}",
+        b"\xff",
+        b'{"a": NaN}',
+        b'{"a": Infinity}',
+        b'{"a": 1e999}',
+        b'{"a": "\\ud800"}',
+        b'{"a": "\\u0000"}',
+        b'{"a": ' + b"9" * 5000 + b"}",
+        b'{"a": ' + b"[" * 150 + b"]" * 150 + b"}",
+        b'{"a": ' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+    ],
+)
+def test_what_is_not_one_json_object_fails_to_decode(stdin: bytes) -> None:
+    with pytest.raises(DecodingError) as caught:
+        decode(stdin)
+    assert caught.value.code is Code.DECODING_FAILURE
+    assert len(caught.value.msg) < 200
+
+
+def test_escapes_of_real_characters_are_read() -> None:
+    assert decode(b'{"a": "\\ud83d\\ude00", "b": "\\\\u0000"}') == {"a": "😀", "b": "\\u0000"}
+
+
+def test_a_wide_document_is_not_a_deep_one() -> None:
+    document = {"list": [{"n": [n]} for n in range(500)]}
+    assert decode(json.dumps(document).encode()) == document
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_an_object_or_the_one_error(stdin: bytes) -> None:
+    try:
+        assert isinstance(decode(stdin), dict)
+    except DecodingError as error:
+        assert error.msg
+
+
+# --- keys -------------------------------------------------------------------------
+
+
+def test_keys_are_matched_in_any_case_at_every_depth() -> None:
+    conf = parse_model(
+        Conf,
+        {
+            "NAME": "n",
+            "ISGATEWAY": True,
+            "Ipam": {
+                "RANGES": [[{"SUBNET": "10.0.0.0/24", "RangeStart": "10.0.0.9"}]],
+                "Pools": {"Mine": {"Subnet": "10.1.0.0/24"}},
+                "SPARE": {"SubNet": "10.2.0.0/24"},
+            },
+            "RuntimeConfig": {"MAC": "02:00:00:00:00:01"},
+        },
+    )
+    assert conf.name == "n" and conf.isGateway
+    assert conf.ipam.ranges[0][0].subnet == "10.0.0.0/24"
+    assert conf.ipam.ranges[0][0].first == "10.0.0.9"
+    assert conf.ipam.pools["Mine"].subnet == "10.1.0.0/24"
+    assert conf.ipam.spare is not None and conf.ipam.spare.subnet == "10.2.0.0/24"
+    assert conf.runtimeConfig.mac == "02:00:00:00:00:01"
+
+
+def test_the_exact_spelling_wins_and_the_other_is_kept_as_unknown() -> None:
+    conf = parse_model(Conf, {"MTU": 1, "mtu": 2})
+    assert conf.mtu == 2
+    assert conf.model_extra == {"MTU": 1}
+
+
+def test_a_model_may_hold_itself() -> None:
+    tree = parse_model(Tree, {"NAME": "a", "CHILDREN": [{"NAME": "b", "CHILDREN": []}]})
+    assert tree.children[0].name == "b"
+
+
+def test_unknown_keys_are_kept() -> None:
+    conf = parse_model(Conf, {"note": {"A": 1}, "ipam": {"owner": "me"}})
+    assert conf.model_extra == {"note": {"A": 1}}
+    assert conf.ipam.model_extra == {"owner": "me"}
+
+
+def test_null_counts_as_absent() -> None:
+    conf = parse_model(Conf, {"isGateway": None, "ipam": {"RANGES": None}, "DNS": None})
+    assert not conf.isGateway and conf.ipam.ranges == () and not conf.dns.to_dns()
+
+
+@given(st.dictionaries(st.text(max_size=4), st.integers() | st.none(), max_size=6), st.data())
+def test_get_finds_an_exact_key_first(document: dict[str, Any], data: st.DataObject) -> None:
+    for key, value in document.items():
+        assert get(document, key) == value
+    folded = Keys("abc", "Ab").fold(document)
+    assert {"abc", "Ab"}.isdisjoint(key for key, value in folded.items() if value is None)
+
+
+@given(st.lists(st.booleans(), min_size=9, max_size=9))
+def test_any_mix_of_cases_is_the_same_configuration(upper: list[bool]) -> None:
+    spelled = "".join(
+        c.upper() if up else c.lower() for c, up in zip("isgateway", upper, strict=True)
+    )
+    assert parse_model(Conf, {spelled: True}).isGateway
+
+
+# --- types and messages ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"isGateway": "true"}, 'isGateway: "true" is not true or false'),
+        ({"isGateway": 1}, "isGateway: 1 is not true or false"),
+        ({"mtu": "1500"}, 'mtu: "1500" is not a whole number'),
+        ({"mtu": 1500.0}, "mtu: 1500.0 is not a whole number"),
+        ({"mtu": True}, "mtu: true is not a whole number"),
+        ({"mtu": 70000}, "mtu: 70000 is above 65535"),
+        ({"mtu": -1}, "mtu: -1 is below 0"),
+        ({"mode": "l4"}, "mode: \"l4\" is not one of 'l2' or 'l3'"),
+        ({"type": ["bridge"]}, 'type: ["bridge"] is not a string'),
+        ({"ipam": "host-local"}, 'ipam: "host-local" is not an object'),
+        ({"ipam": {"ranges": {}}}, "ipam.ranges: {} is not a list"),
+        ({"IPAM": {"ranges": [[{}]]}}, "ipam.ranges[0][0].subnet: missing"),
+        (
+            {"ipam": {"ranges": [[], [{"subnet": "10.0.0.0/8"}]]}},
+            'ipam.ranges[1][0].subnet: "10.0.0.0/8": must be a /24',
+        ),
+        ({"dns": {"nameservers": "1.1.1.1"}}, 'dns.nameservers: "1.1.1.1" is not a list'),
+        ({"ipam": {"type": "../sh"}}, 'ipam: type "../sh" is not the plain name of an executable'),
+        (
+            {"mtu": "a", "isGateway": "b"},
+            'isGateway: "b" is not true or false; mtu: "a" is not a whole number',
+        ),
+    ],
+)
+def test_a_wrong_value_is_named_with_path_value_and_expectation(
+    config: dict[str, Any], message: str
+) -> None:
+    assert sorted(refusal(config).split("; ")) == sorted(message.split("; "))
+
+
+def test_the_details_are_the_paths() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_model(Conf, {"ipam": {"spare": {"subnet": 5}}})
+    assert json.loads(caught.value.details) == ["ipam.spare.subnet"]
+
+
+def test_a_long_value_is_shortened() -> None:
+    assert len(refusal({"mtu": "x" * 5000})) < 120
+
+
+def test_a_base_model_takes_objects_for_sections_and_nothing_else() -> None:
+    assert parse_model(NetConf, {"ipam": {"type": "static"}}).ipam == {"type": "static"}
+    assert "is not an object" in refusal({"runtimeConfig": []}, NetConf)
+
+
+def _unsupported(text: str) -> str:
+    raise UnsupportedField(f"mode: {text}")
+
+
+def test_an_error_with_a_code_of_its_own_passes() -> None:
+    class Picky(NetConf):
+        mode: Annotated[str, AfterValidator(_unsupported)] = ""
+
+    with pytest.raises(UnsupportedField, match="mode: x"):
+        parse_model(Picky, {"mode": "x"})
+
+
+@pytest.mark.parametrize("args", [{}, {"cni": "odd"}, {"cni": None}])
+def test_optional_arguments_are_never_an_error(args: dict[str, Any]) -> None:
+    assert parse_model(NetConf, {"args": args}).cni_args == {}
+
+
+def test_optional_arguments_are_read() -> None:
+    assert parse_model(NetConf, {"args": {"cni": {"mac": "x"}}}).cni_args == {"mac": "x"}
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+keys = st.sampled_from(["name", "isGateway", "mtu", "mode", "ipam", "dns", "args", "TYPE", "x"])
+
+
+@given(st.dictionaries(keys, json_values))
+def test_any_object_is_a_model_or_the_one_error(config: dict[str, Any]) -> None:
+    try:
+        parse_model(Conf, config)
+    except ConfigError as error:
+        assert error.msg and "\n" not in error.msg
+
+
+# --- identity -------------------------------------------------------------------------
+
+
+def test_a_digest_leaves_out_what_belongs_to_one_call() -> None:
+    config = {"name": "n", "type": "bridge", "mtu": 1}
+    call = {"prevResult": {}, "RUNTIMECONFIG": {"mac": ""}, "cni.dev/valid-attachments": []}
+    assert digest(config | call) == digest(config)
+
+
+@given(st.dictionaries(keys, json_values), st.randoms())
+def test_a_digest_does_not_know_the_order_of_keys(config: dict[str, Any], random: Any) -> None:
+    items = list(config.items())
+    random.shuffle(items)
+    assert digest(dict(items)) == digest(config)
+
+
+def test_a_digest_tells_configurations_apart() -> None:
+    assert digest({"name": "a"}) != digest({"name": "b"})
