@@ -7,9 +7,11 @@ import signal
 import sys
 import time
 from argparse import ArgumentParser
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from ..model.errors import CniError
 from ..store.failure import NewerSchema
@@ -23,12 +25,19 @@ from .settings import Settings, settings
 from .wire import declined
 
 
+class Equipment(NamedTuple):
+    """What answers requests, and what is to be done every half minute."""
+
+    handler: Handler
+    housekeeping: Callable[[], None]
+
+
 def main() -> int:
     """Serve until told to stop. 0 also where another daemon serves already; 1 where it can't."""
     arguments = _parser().parse_args()
     try:
         config = settings(os.environ, state=arguments.state, socket=arguments.socket)
-        return _run(config, arguments.idle_exit)
+        return run(config, arguments.idle_exit, _equip)
     except (CniError, home.NotOurs, OSError) as error:
         print(f"pynetd: {error}", file=sys.stderr)
         return 1
@@ -44,7 +53,8 @@ def _parser() -> ArgumentParser:
     return parser
 
 
-def _run(config: Settings, idle_exit: float | None) -> int:
+def run(config: Settings, idle_exit: float | None, equip: Callable[[Path], Equipment]) -> int:
+    """Serve `config.state` until told to stop; the exit status. Raises `NotOurs`, OSError."""
     home.prepare(config.state)
     listener = home.activated()
     lock = home.lock(config.state)
@@ -54,13 +64,14 @@ def _run(config: Settings, idle_exit: float | None) -> int:
         print(f"pynetd: another one serves {config.state} already", file=sys.stderr)
         return 0
     with lock:
-        handler = _handler(config.state)
+        equipment = equip(config.state)
         server = Server(
-            handler,
+            equipment.handler,
             listener or home.listen(config.socket),
             standing(config.state),
             idle_exit=idle_exit,
             retire_on=(NewerSchema,),
+            housekeeping=equipment.housekeeping,
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: server.stop())
@@ -68,12 +79,13 @@ def _run(config: Settings, idle_exit: float | None) -> int:
     return 0
 
 
-def _handler(state: Path) -> Handler:
+def _equip(state: Path) -> Equipment:
     preload()
     from ..kernel.warm import Warm
     from .serve import Services, serve
 
-    return partial(serve, services=Services(state, warm=Warm()))
+    warm = Warm()
+    return Equipment(partial(serve, services=Services(state, warm=warm)), warm.expire)
 
 
 def _outwait(state: Path, listener: home.Listener) -> FileLock | None:

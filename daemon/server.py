@@ -11,6 +11,7 @@ import os
 import select
 import threading
 import time
+from collections.abc import Callable
 
 from ..model.errors import CniError, Declined, TryLater
 from . import wire
@@ -26,7 +27,7 @@ MOST = 256
 DRAIN_SECONDS = 35.0
 """A launcher waits 30 s for its answer: nobody hears a later one."""
 LOOK_SECONDS = 30.0
-"""How often the daemon sees whether its socket is still where callers look for it."""
+"""How often the daemon tidies up, and sees whether callers still find its socket."""
 
 
 class Server:
@@ -34,7 +35,8 @@ class Server:
     its socket has been taken away or replaced; then it lets requests in flight end.
 
     `retire_on` are errors of the handler after which this daemon must not serve anybody
-    again (a store of a newer release).
+    again (a store of a newer release). `housekeeping` is called every `LOOK_SECONDS`, and
+    must not raise.
     """
 
     def __init__(
@@ -45,12 +47,14 @@ class Server:
         *,
         idle_exit: float | None = None,
         retire_on: tuple[type[Exception], ...] = (),
+        housekeeping: Callable[[], None] | None = None,
     ) -> None:
         self._handler = handler
         self._listener = listener
         self._standing = standing
         self._idle_exit = idle_exit
         self._retire_on = retire_on
+        self._housekeeping = housekeeping
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._change = threading.Condition(threading.Lock())
         self._stopping = False
@@ -80,6 +84,8 @@ class Server:
         while not poll.poll(1000 * min(LOOK_SECONDS, max(0.0, self._idle_left()))):
             if self._idle_left() <= 0 or not self._listener.is_reachable:
                 return
+            if self._housekeeping is not None:
+                self._housekeeping()
 
     def _idle_left(self) -> float:
         """Seconds until the daemon has been idle for long enough."""

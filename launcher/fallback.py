@@ -27,6 +27,7 @@ _VARIABLES = {
     "PYNET_REPLY_MS": "reply_ms",
 }
 _NAMESPACES = ("/proc/self/ns/net", "/proc/self/ns/mnt", "/proc/self/ns/user")
+_DECODING = 6
 _TRY_LATER = 11
 _INTERNAL = 999
 
@@ -51,7 +52,9 @@ def main() -> NoReturn:
         settings = _settings(os.path.dirname(os.path.realpath(sys.argv[0])))  # noqa: PTH120
         if not os.environ.get("CNI_COMMAND"):
             _run_one_shot(settings, plugin, None)
-        stdin = sys.stdin.buffer.read()
+        stdin = sys.stdin.buffer.read(wire.LIMIT // 2 + 1)
+        if len(stdin) > wire.LIMIT // 2:
+            _fail(_DECODING, "the network configuration on stdin is larger than 8 MiB")
         if settings["daemon"] != "never":
             _try_daemon(settings, plugin, stdin)
         _run_one_shot(settings, plugin, stdin)
@@ -110,7 +113,14 @@ def _run_one_shot(settings: dict[str, str], plugin: str, stdin: bytes | None) ->
         os.lseek(fd, 0, os.SEEK_SET)
         os.dup2(fd, 0)
         os.close(fd)
-    os.execv(python, [python, "-I", "-c", _ONE_SHOT, plugin])
+    try:
+        os.execv(python, [python, "-I", "-c", _ONE_SHOT, plugin])
+    except OSError as error:
+        _fail(
+            _INTERNAL,
+            f"can't run the Python interpreter {python}: {error.strerror}; "
+            f"correct python= in {CONFIGURATION}, or run `pynet install` again",
+        )
 
 
 # --- the daemon ---------------------------------------------------------------------------

@@ -1,0 +1,295 @@
+"""The daemon's side of a request: what it believes, whom it serves, what it leaves behind."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from callers import (
+    CONFIG,
+    Caller,
+    error_of,
+    make_launcher,
+    serving,
+    went_one_shot,
+)
+
+from pynet.daemon import wire
+from pynet.daemon.call import Call, Reply
+from pynet.daemon.conversation import Conversation
+from pynet.daemon.descriptors import standing
+from pynet.model.errors import Declined
+from pynet.store.failure import NewerSchema
+
+
+@pytest.fixture(scope="module")
+def executable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    yield make_launcher("c", tmp_path_factory.mktemp("launcher") / "bin")
+
+
+@pytest.fixture
+def caller(executable: Path, tmp_path: Path) -> Caller:
+    return Caller(executable, tmp_path)
+
+
+class Recorder:
+    """A handler that keeps what it was asked, its descriptors as the files they were."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.host = self.sandbox = ""
+
+    def __call__(self, call: Call) -> Reply:
+        self.calls.append(call)
+        self.host = os.readlink(f"/proc/self/fd/{call.host}")
+        if call.sandbox is not None:
+            self.sandbox = os.readlink(f"/proc/self/fd/{call.sandbox}")
+        for fd in (call.host, call.stderr):
+            assert not os.get_inheritable(fd)
+        os.write(call.stderr, b"for the caller")
+        call.accepted()
+        return Reply(0, b"served")
+
+
+def test_a_call_tells_all_of_its_caller(caller: Caller) -> None:
+    recorder = Recorder()
+    with serving(caller.state, recorder):
+        done = caller.run("unshare", "-n", CNI_NETNS="/proc/self/ns/net", EXTRA="a=b c")
+    assert (done.stdout, done.stderr) == (b"served", b"for the caller")
+    (call,) = recorder.calls
+    assert (call.plugin, call.stdin, call.same_mounts) == ("bridge", CONFIG, True)
+    assert call.environ["EXTRA"] == "a=b c"
+    assert recorder.host == recorder.sandbox
+    assert recorder.host != os.readlink("/proc/self/ns/net")
+
+
+@pytest.mark.parametrize("netns", ["", "/no/such", "/proc/self/ns/mnt", "/dev/null", "fifo"])
+def test_a_sandbox_is_a_network_namespace_or_none(caller: Caller, netns: str) -> None:
+    if netns == "fifo":
+        netns = str(caller.folder / "fifo")
+        os.mkfifo(netns)
+    recorder = Recorder()
+    with serving(caller.state, recorder):
+        assert caller.run(CNI_NETNS=netns).stdout == b"served"
+    assert recorder.calls[0].sandbox is None
+
+
+def test_a_caller_in_another_mount_namespace_is_told_apart(caller: Caller) -> None:
+    recorder = Recorder()
+    with serving(caller.state, recorder):
+        assert caller.run("unshare", "-m").stdout == b"served"
+    assert not recorder.calls[0].same_mounts
+
+
+def test_root_of_another_user_namespace_is_declined(caller: Caller) -> None:
+    recorder = Recorder()
+    with serving(caller.state, recorder):
+        assert went_one_shot(caller.run("unshare", "-Ur"))
+    assert not recorder.calls
+
+
+def test_another_state_directory_is_declined(caller: Caller) -> None:
+    other = caller.folder / "other"
+    other.mkdir()
+    recorder = Recorder()
+    with serving(caller.state, recorder):
+        done = caller.run(PYNET_STATE_DIR=str(other), PYNET_SOCKET=str(caller.socket))
+    assert went_one_shot(done)
+    assert not recorder.calls
+
+
+def test_a_user_who_is_neither_root_nor_the_daemons_is_declined(caller: Caller) -> None:
+    stranger = (
+        "import os, socket; os.setresuid(65534, 65534, 65534);"
+        "s = socket.socket(socket.AF_UNIX); s.connect('pynetd.sock'); print(s.recv(99))"
+    )
+    with serving(caller.state, Recorder()):
+        # The modes of the file and of its directory keep strangers out: here they are let in.
+        caller.state.chmod(0o711)
+        caller.socket.chmod(0o666)
+        command = [sys.executable, "-I", "-c", stranger]
+        done = subprocess.run(command, cwd=caller.state, capture_output=True, check=True)
+    assert b"serves uid 0 and" in done.stdout
+
+
+# --- handlers that fail -----------------------------------------------------------------
+
+
+def test_declining_before_acceptance_sends_the_caller_one_shot(caller: Caller) -> None:
+    def handler(call: Call) -> Reply:
+        raise Declined("a path of another mount namespace")
+
+    with serving(caller.state, handler):
+        assert went_one_shot(caller.run())
+
+
+def test_declining_after_acceptance_is_an_error(caller: Caller) -> None:
+    def handler(call: Call) -> Reply:
+        call.accepted()
+        raise Declined("too late")
+
+    with serving(caller.state, handler):
+        assert error_of(caller.run())["code"] == 11
+
+
+def test_a_handler_that_crashes_harms_nobody_else(caller: Caller) -> None:
+    def handler(call: Call) -> Reply:
+        if not call.stdin:
+            raise ZeroDivisionError("oops")
+        return Reply(0, b"x" * len(call.stdin))
+
+    with serving(caller.state, handler):
+        error = error_of(caller.run(stdin=b""))
+        assert caller.run(stdin=b"12").stdout == b"xx"
+    assert (error["code"], "oops" in error["msg"]) == (999, True)
+
+
+def test_an_answer_beyond_the_limit_is_an_error(caller: Caller) -> None:
+    with serving(caller.state, lambda call: Reply(0, b" " * wire.LIMIT)):
+        assert "can't be sent" in error_of(caller.run())["msg"]
+
+
+def test_a_daemon_older_than_its_store_leaves(caller: Caller) -> None:
+    def handler(call: Call) -> Reply:
+        raise NewerSchema("schema 2")
+
+    with serving(caller.state, handler, retire_on=(NewerSchema,)):
+        assert went_one_shot(caller.run())
+        wait_until_gone(caller.socket)
+
+
+def wait_until_gone(path: Path) -> None:
+    pause = threading.Event()
+    for _ in range(1000):
+        if not path.exists():
+            return
+        pause.wait(0.01)
+    pytest.fail(f"{path} is still there")
+
+
+# --- peers that break the protocol -------------------------------------------------------
+
+
+def exchange(path: Path, *parts: bytes, descriptors: list[int] | None = None) -> bytes:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        for part in parts:
+            socket.send_fds(connection, [part], descriptors or [])
+            descriptors = []
+        connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        while data := connection.recv(4096):
+            answer += data
+        return answer
+
+
+REQUEST = wire.encode_request("bridge", {"CNI_COMMAND": "ADD"}, CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        ([b""], b"not whole"),
+        ([b"GET / HTTP/1.1\r\n\r\n"], b"not the launcher's protocol"),
+        ([b"pynt\x02\x00\x01\x00\x00\x00\x00\x00"], b"version 2"),
+        ([REQUEST[:20]], b"ends in its middle"),
+        ([wire.accepted()], b"a request was expected"),
+        ([REQUEST], b"0 descriptors came"),
+        ([b"pynt\x01\x00\x01\x00\xff\xff\xff\xff"], b"4294967295 bytes"),
+    ],
+)
+def test_what_is_no_request_is_declined(caller: Caller, parts: list[bytes], reason: bytes) -> None:
+    with serving(caller.state, Recorder()):
+        answer = exchange(caller.socket, *parts)
+    assert wire.header(answer)[0] == wire.DECLINED
+    assert reason in answer
+
+
+def test_a_request_may_come_in_pieces(caller: Caller) -> None:
+    fds = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in ("net", "mnt", "user")]
+    fds += [os.open(caller.state, os.O_PATH), os.open("/dev/null", os.O_WRONLY)]
+    recorder = Recorder()
+    pieces = [REQUEST[:5], REQUEST[5:30], REQUEST[30:]]
+
+    def handler(call: Call) -> Reply:
+        call.accepted = lambda: None
+        return recorder(call)
+
+    with serving(caller.state, handler):
+        answer = exchange(caller.socket, *pieces, descriptors=fds)
+    for fd in fds:
+        os.close(fd)
+    assert answer == wire.encode_reply(0, b"served")
+
+
+def test_descriptors_of_another_kind_are_declined(caller: Caller) -> None:
+    null = os.open("/dev/null", os.O_RDWR)
+    with serving(caller.state, Recorder()):
+        answer = exchange(caller.socket, REQUEST, descriptors=[null] * 5)
+        many = exchange(caller.socket, REQUEST, descriptors=[null] * 40)
+    os.close(null)
+    assert b"no network namespace" in answer
+    assert b"no network namespace" in many
+
+
+def test_acceptance_is_declined_to_a_caller_that_has_left(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    conversation = Conversation(ours, standing(tmp_path))
+    assert not conversation.cancelled()
+    theirs.close()
+    assert conversation.cancelled()
+    with pytest.raises(Declined):
+        conversation.accepted()
+    assert not conversation.is_accepted
+    conversation.close()
+
+
+# --- many ------------------------------------------------------------------------------------
+
+
+def test_many_at_once_are_served_by_a_thread_each(caller: Caller) -> None:
+    together = threading.Barrier(20)
+
+    def handler(call: Call) -> Reply:
+        together.wait(30)
+        return Reply(0, call.environ["NUMBER"].encode())
+
+    with serving(caller.state, handler), ThreadPoolExecutor(20) as pool:
+        answers = pool.map(lambda n: caller.run(NUMBER=str(n)).stdout, range(20))
+        assert [int(answer) for answer in answers] == list(range(20))
+
+
+def test_a_thousand_requests_leave_no_descriptor_and_no_thread(caller: Caller) -> None:
+    def handler(call: Call) -> Reply:
+        call.accepted()
+        return Reply(0, b"")
+
+    frame = wire.encode_request("bridge", {}, b"")
+    sent = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in ("net", "mnt", "user")]
+    sent += [os.open(caller.state, os.O_PATH), os.open("/dev/null", os.O_WRONLY)]
+    sent.append(os.open("/proc/self/ns/net", os.O_RDONLY))
+
+    def ask(_: int) -> None:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(caller.socket))
+            socket.send_fds(connection, [frame], sent)
+            while connection.recv(4096):
+                pass
+
+    with serving(caller.state, handler), ThreadPoolExecutor(8) as pool:
+        list(pool.map(ask, range(20)))
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        list(pool.map(ask, range(1000)))
+        after = len(list(Path("/proc/self/fd").iterdir()))
+        threads = [thread for thread in threading.enumerate() if thread.name == "pynetd-request"]
+    for fd in sent:
+        os.close(fd)
+    assert after <= before + 8  # at most what is just being closed
+    assert len(threads) < 20

@@ -1,0 +1,270 @@
+"""The launcher's promise: what was accepted runs once, what was not runs one-shot."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from callers import (
+    CONFIG,
+    Behaviour,
+    Caller,
+    error_of,
+    make_launcher,
+    peer,
+    serving,
+    until_closed,
+    went_one_shot,
+)
+
+from pynet.daemon import wire
+from pynet.daemon.call import Call, Handler, Reply
+
+LARGE = b" " * (wire.LIMIT // 2)
+
+
+@pytest.fixture(scope="module", params=["c", "python"])
+def executable(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    yield make_launcher(request.param, tmp_path_factory.mktemp("launcher") / "bin")
+
+
+@pytest.fixture
+def caller(executable: Path, tmp_path: Path) -> Caller:
+    return Caller(executable, tmp_path)
+
+
+def say(*frames: bytes) -> Behaviour:
+    """Send `frames`, then hang up."""
+
+    def behave(connection: socket.socket) -> None:
+        for frame in frames:
+            connection.sendall(frame)
+
+    return behave
+
+
+def hold(*frames: bytes) -> Behaviour:
+    """Send `frames`, then say nothing until the launcher hangs up."""
+
+    def behave(connection: socket.socket) -> None:
+        say(*frames)(connection)
+        until_closed(connection)
+
+    return behave
+
+
+OTHER_VERSION = b"pynt\x63\x00\x03\x00\x00\x00\x00\x00"
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        say(wire.declined("not mine")),
+        say(),
+        say(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+        say(OTHER_VERSION),
+        say(wire.accepted()[:7]),
+        say(wire.encode_reply(0, b"half")[:-2]),
+        say(b"pynt\x01\x00\x04\x00\xff\xff\xff\xff"),
+        hold(),
+        hold(wire.accepted()[:5]),
+    ],
+    ids=[
+        "declined", "closed", "garbage", "other version", "half an acceptance", "half a reply",
+        "a reply beyond the limit", "silent", "silent in the middle",
+    ],
+)  # fmt: skip
+def test_what_was_not_accepted_runs_one_shot(caller: Caller, behave: Behaviour) -> None:
+    with peer(caller.socket, behave):
+        assert went_one_shot(caller.run(PYNET_ACCEPT_MS="300"))
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        say(wire.accepted()),
+        hold(wire.accepted()),
+        say(wire.accepted(), b"garbage, twelve and more"),
+        say(wire.accepted(), wire.encode_reply(0, b"half")[:-2]),
+        say(wire.accepted(), wire.declined("too late")),
+        say(wire.accepted(), wire.accepted()),
+    ],
+    ids=["closed", "silent", "garbage", "half a reply", "declined after all", "accepted twice"],
+)
+def test_what_was_accepted_is_never_run_twice(caller: Caller, behave: Behaviour) -> None:
+    with peer(caller.socket, behave):
+        error = error_of(caller.run(PYNET_REPLY_MS="300"))
+    assert error["code"] == 11
+    assert "not run a second time" in error["msg"]
+
+
+@pytest.mark.parametrize("status", [0, 1, 7])
+def test_an_answer_is_relayed_to_the_byte(caller: Caller, status: int) -> None:
+    stdout = bytes(range(256))
+    with peer(caller.socket, say(wire.accepted(), wire.encode_reply(status, stdout))):
+        done = caller.run()
+    assert (done.returncode, done.stdout, done.stderr) == (status, stdout, b"")
+
+
+def test_an_answer_may_come_without_acceptance_and_in_pieces(caller: Caller) -> None:
+    def behave(connection: socket.socket) -> None:
+        for byte in wire.encode_reply(0, b"{}"):
+            connection.sendall(bytes([byte]))
+
+    with peer(caller.socket, behave):
+        assert caller.run().stdout == b"{}"
+
+
+def test_without_a_daemon_it_runs_one_shot(caller: Caller) -> None:
+    assert went_one_shot(caller.run())
+
+
+def test_a_stale_socket_is_no_daemon(caller: Caller) -> None:
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(caller.socket))
+    assert went_one_shot(caller.run())
+
+
+def test_a_daemon_of_another_user_is_not_asked(caller: Caller) -> None:
+    # SO_PEERCRED is that of whoever called listen().
+    code = (
+        "import os, socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]);"
+        "os.setresuid(65534, 65534, 65534); s.listen(); print('up', flush=True);"
+        "c = s.accept()[0]; print(len(c.recv(9)), flush=True)"
+    )
+    command = [sys.executable, "-I", "-c", code, str(caller.socket)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as foreign:
+        assert foreign.stdout is not None
+        assert foreign.stdout.readline() == b"up\n"
+        assert went_one_shot(caller.run())
+        assert foreign.stdout.readline() == b"0\n"
+
+
+def test_never_asks_no_daemon_and_require_runs_nothing_one_shot(caller: Caller) -> None:
+    assert error_of(caller.run(PYNET_DAEMON="require"))["code"] == 11
+    with serving(caller.state, lambda call: Reply(0, b"daemon")):
+        assert caller.run(PYNET_DAEMON="require").stdout == b"daemon"
+        assert went_one_shot(caller.run(PYNET_DAEMON="never"))
+
+
+def test_a_large_configuration_goes_either_way_and_one_too_large_is_refused(
+    caller: Caller,
+) -> None:
+    with serving(caller.state, lambda call: Reply(0, call.stdin)):
+        assert caller.run(stdin=LARGE).stdout == LARGE
+    assert went_one_shot(caller.run(stdin=LARGE), LARGE)
+    assert error_of(caller.run(stdin=LARGE + b" "))["code"] == 6
+
+
+def test_without_a_command_stdin_is_left_alone(caller: Caller) -> None:
+    with serving(caller.state, lambda call: Reply(0, b"daemon")):
+        process = caller.start(CNI_COMMAND="")
+        assert process.stdout is not None
+        assert process.stdout.read(16) == b"one-shot bridge "
+        out, _ = process.communicate(b"typed later")
+    assert out == b"typed later"
+
+
+def test_a_daemon_at_a_long_path_is_found(caller: Caller) -> None:
+    state = caller.folder / ("d" * 120)
+    state.mkdir()
+    with serving(state, lambda call: Reply(0, b"daemon")):
+        assert caller.run(PYNET_STATE_DIR=str(state)).stdout == b"daemon"
+
+
+def test_the_file_beside_it_is_read_and_the_environment_wins(tmp_path: Path) -> None:
+    for kind in ("c", "python"):
+        caller = Caller(make_launcher(kind, tmp_path / f"{kind}-bin"), tmp_path / kind)
+        other = tmp_path / f"{kind}-other"
+        other.mkdir()
+        text = f"# a comment\nstate={other}\npython={caller.python}\nfuture=key\n\n"
+        (caller.executable.parent / "pynet-launcher.conf").write_text(text)
+        told = {"PYNET_STATE_DIR": "", "PYNET_PYTHON": ""}
+        with serving(other, lambda call: Reply(0, call.environ["PYNET_STATE_DIR"].encode())):
+            assert caller.run(**told).stdout == os.fsencode(other)
+            assert went_one_shot(caller.run(PYNET_PYTHON=""))
+        assert went_one_shot(caller.run(**told))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PYNET_DAEMON", "sometimes"),
+        ("PYNET_ACCEPT_MS", "soon"),
+        ("PYNET_REPLY_MS", "0"),
+        ("PYNET_PYTHON", "python3"),
+        ("PYNET_PYTHON", '/no/such/"python"\\\n'),
+    ],
+)
+def test_a_wrong_setting_is_one_error_that_names_it(caller: Caller, name: str, value: str) -> None:
+    error = error_of(caller.run(**{name: value}))
+    assert error["code"] == 999
+    assert value in error["msg"] or "absolute path" in error["msg"]
+
+
+def test_a_killed_caller_is_noticed(caller: Caller) -> None:
+    noticed = threading.Event()
+    with serving(caller.state, until_cancelled(noticed)), at_work(caller) as process:
+        assert not noticed.is_set()
+        process.kill()
+        assert noticed.wait(10)
+
+
+def test_a_caller_whose_stdout_nobody_reads_leaves(caller: Caller) -> None:
+    noticed = threading.Event()
+    with serving(caller.state, until_cancelled(noticed)), at_work(caller) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait(10) == 1
+        assert noticed.wait(10)
+
+
+def until_cancelled(noticed: threading.Event) -> Handler:
+    def handler(call: Call) -> Reply:
+        call.accepted()
+        os.write(call.stderr, b"working")
+        while not call.cancelled():
+            noticed.wait(0.01)
+        noticed.set()
+        return Reply(1, b"")
+
+    return handler
+
+
+@contextmanager
+def at_work(caller: Caller) -> Iterator[subprocess.Popen[bytes]]:
+    """A launcher whose request the handler of `until_cancelled` has begun."""
+    with caller.start() as process:
+        assert process.stdin is not None and process.stderr is not None
+        process.stdin.write(CONFIG)
+        process.stdin.close()
+        assert process.stderr.read(7) == b"working"
+        yield process
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a setuid-root file")
+def test_a_setuid_launcher_does_not_believe_its_caller() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        binary = make_launcher("c", folder / "bin")
+        binary.chmod(0o4755)
+        (folder / "python").write_text("#!/bin/sh\necho mine\n")
+        (folder / "python").chmod(0o755)
+        done = subprocess.run(
+            [binary],
+            env={"CNI_COMMAND": "ADD", "PYNET_PYTHON": str(folder / "python"),
+                 "PYNET_DAEMON": "never"},
+            input=CONFIG, capture_output=True, user=65534, check=False,
+        )  # fmt: skip
+    assert "knows no absolute path" in error_of(done)["msg"]
