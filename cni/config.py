@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from hashlib import blake2b
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -55,9 +55,6 @@ class DnsConf(ConfigModel):
 
 class NetConf(ConfigModel):
     """The keys every plugin's configuration has. CNI spec 1.1.0, "Plugin configuration objects"."""
-
-    check_needs_prev_result: ClassVar[bool] = True
-    """False for a plugin whose CHECK looks at nothing a result says (loopback, IPAM)."""
 
     name: str = ""
     cniVersion: str = ""

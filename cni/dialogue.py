@@ -15,7 +15,8 @@ from ..model.plugin import Plugin
 from ..model.request import Command, Request
 from ..model.result import Result
 from . import environment, version
-from .config import NetConf, decode, network_name, parse_model
+from .config import decode, network_name, parse_model
+from .environment import command_of as command_of  # the first thing a caller asks
 from .keys import get, get_object, shown
 from .result import from_json, to_json
 
@@ -67,8 +68,7 @@ def _prev_result(
         if command is Command.DEL:
             return None
         raise
-    needed = not issubclass(plugin.config, NetConf) or plugin.config.check_needs_prev_result
-    if command is Command.CHECK and needed:
+    if command is Command.CHECK and plugin.checks_result:
         raise ConfigError("prevResult: missing; CHECK compares with it", details="prevResult")
     return None
 
@@ -118,23 +118,17 @@ def error_bytes(error: CniError, cni_version: str) -> bytes:
     return _document(error.to_json(cni_version))
 
 
-def error_version(plugin: Plugin, stdin: bytes) -> str:
+def wanted_version(stdin: bytes) -> str:
     """The `cniVersion` of an error for this call; never raises.
 
     CNI spec 1.1.0, "Error": "The protocol version in use by the plugin". Where none could
-    be agreed on (stdin unreadable, version not supported) that is the plugin's newest.
+    be agreed on (stdin unreadable, a version that is not supported) that is our newest.
     """
     try:
         asked = version.of_config(decode(stdin))
     except CniError:
-        return plugin.versions[-1]
-    return asked if asked in plugin.versions else plugin.versions[-1]
-
-
-def about(plugin: Plugin) -> str:
-    """What is printed on stderr, with exit status 0, when there is no CNI_COMMAND."""
-    said = plugin.about or f"pynet CNI plugin {plugin.name}"
-    return f"{said}\nCNI protocol versions supported: {', '.join(plugin.versions)}\n"
+        return version.CURRENT
+    return asked if asked in version.SUPPORTED else version.CURRENT
 
 
 def _document(document: Mapping[str, Any]) -> bytes:

@@ -29,7 +29,7 @@ class Environment:
     path: tuple[str, ...] = ()
 
 
-def asked_command(environ: Mapping[str, str]) -> Command | None:
+def command_of(environ: Mapping[str, str]) -> Command | None:
     """CNI_COMMAND, None where it is absent or empty.
 
     Without a command the reference prints what it is on stderr and exits 0: nobody
@@ -50,7 +50,7 @@ def asked_command(environ: Mapping[str, str]) -> Command | None:
 
 def parse(environ: Mapping[str, str]) -> Environment:
     """Raises `InvalidEnvironment` naming the variable that is wrong, or all that are missing."""
-    command = asked_command(environ)
+    command = command_of(environ)
     missing = [] if command else ["CNI_COMMAND"]
     values = {}
     for variable, used_by, required_by, problem_of in _VARIABLES:

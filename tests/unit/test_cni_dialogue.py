@@ -24,16 +24,11 @@ class Conf(NetConf):
 
 class Demo(Plugin):
     name = "demo"
-    about = "demo v1"
     config = Conf
 
 
-class IndifferentConf(Conf):
-    check_needs_prev_result = False
-
-
 class Indifferent(Demo):
-    config = IndifferentConf
+    checks_result = False
 
 
 ENVIRON = {
@@ -198,7 +193,7 @@ def test_a_list_that_cannot_be_read_makes_nothing_stale(entries: Any) -> None:
     assert code("GC", CONFIG | {VALID: entries}) is Code.INVALID_CONFIG
 
 
-# --- VERSION, and no command --------------------------------------------------------------
+# --- VERSION --------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stdin", [b"", b"\xff", b"[]", b'{"cniVersion": 5}', b'{"name": "-"}'])
@@ -212,11 +207,6 @@ def test_version_needs_neither_variables_nor_stdin(stdin: bytes) -> None:
 def test_version_echoes_the_version_on_stdin() -> None:
     document = json.loads(dialogue.version_document(Demo(), b'{"cniVersion": "0.4.0"}'))
     assert document["cniVersion"] == "0.4.0"
-
-
-def test_what_is_said_without_a_command() -> None:
-    text = dialogue.about(Demo())
-    assert text.startswith("demo v1\n") and "0.4.0, 1.0.0, 1.1.0" in text
 
 
 # --- what goes out --------------------------------------------------------------------
@@ -253,10 +243,8 @@ def test_an_error_is_one_document_with_the_fields_of_the_spec(
         (b"", "1.1.0"),
     ],
 )
-def test_an_error_speaks_the_version_agreed_on_or_the_plugins_newest(
-    stdin: bytes, version: str
-) -> None:
-    assert dialogue.error_version(Demo(), stdin) == version
+def test_an_error_speaks_the_version_agreed_on_or_our_newest(stdin: bytes, version: str) -> None:
+    assert dialogue.wanted_version(stdin) == version
 
 
 # --- anything ---------------------------------------------------------------------
@@ -298,6 +286,6 @@ def test_any_bytes_on_stdin_give_a_request_or_a_cni_error(command: str, stdin: b
             Code.INVALID_CONFIG,
         )
         assert error.msg
-        json.loads(dialogue.error_bytes(error, dialogue.error_version(Demo(), stdin)))
+        json.loads(dialogue.error_bytes(error, dialogue.wanted_version(stdin)))
     else:
         assert request.command is Command(command)

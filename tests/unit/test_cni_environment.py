@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pynet.cni.environment import (
-    asked_command,
+    command_of,
     own_namespace_allowed,
     parse,
     parse_args,
@@ -98,11 +98,11 @@ def test_a_missing_path_is_no_error() -> None:
 
 
 def test_the_command_alone() -> None:
-    assert asked_command({"CNI_COMMAND": "GC"}) is Command.GC
-    assert asked_command({}) is None
-    assert asked_command({"CNI_COMMAND": ""}) is None
+    assert command_of({"CNI_COMMAND": "GC"}) is Command.GC
+    assert command_of({}) is None
+    assert command_of({"CNI_COMMAND": ""}) is None
     with pytest.raises(InvalidEnvironment):
-        asked_command({"CNI_COMMAND": "ALLOC"})
+        command_of({"CNI_COMMAND": "ALLOC"})
 
 
 words = st.text(st.characters(exclude_characters="=;", exclude_categories=["Cs"]), min_size=1)
