@@ -25,9 +25,13 @@ def preload() -> None:
     for floor in _FLOORS:
         package = import_module(f"{root}.{floor}")
         for module in iter_modules(package.__path__):
-            import_module(f"{root}.{floor}.{module.name}")
+            _load(f"{root}.{floor}.{module.name}")
     for name in _IMPORTED_LATE:
-        with suppress(ImportError):  # a request that needs it will say so better
-            import_module(name)
+        _load(name)
     gc.collect()
     gc.freeze()
+
+
+def _load(name: str) -> None:
+    with suppress(ImportError):  # the request that needs it will say so; the others need not fail
+        import_module(name)

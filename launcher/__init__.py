@@ -31,8 +31,3 @@ def compile(target: Path, cc: str = "cc") -> None:
         if done.returncode == 0:
             return
     raise RuntimeError(f"the launcher can't be compiled: {' '.join(command)}\n{done.stdout}")
-
-
-def configuration(**values: str) -> str:
-    """The text of `CONFIGURATION`, e.g. `configuration(python="/usr/bin/python3")`."""
-    return "".join(f"{key}={value}\n" for key, value in values.items())

@@ -37,15 +37,15 @@ def test_a_call_tells_of_this_process(tmp_path: Path) -> None:
 
     def handler(call: Call) -> Reply:
         assert call.sandbox is not None
-        seen.append((os.readlink(f"/proc/self/fd/{call.host}"),
-                     os.readlink(f"/proc/self/fd/{call.sandbox}")))  # fmt: skip
+        seen.append((str(Path(f"/proc/self/fd/{call.host}").readlink()),
+                     str(Path(f"/proc/self/fd/{call.sandbox}").readlink())))  # fmt: skip
         call.accepted()
         assert (call.same_mounts, call.cancelled(), call.stderr) == (True, False, 2)
         return Reply(0, call.stdin)
 
     netns = "/proc/self/ns/net"
     assert one_shot.run(handler, "bridge", {"CNI_NETNS": netns}, CONFIG) == Reply(0, CONFIG)
-    assert seen == [(os.readlink(netns), os.readlink(netns))]
+    assert seen == [(str(Path(netns).readlink()), str(Path(netns).readlink()))]
 
 
 def start(tmp_path: Path, python: str, **environ: str) -> subprocess.CompletedProcess[bytes]:

@@ -48,9 +48,9 @@ class Recorder:
 
     def __call__(self, call: Call) -> Reply:
         self.calls.append(call)
-        self.host = os.readlink(f"/proc/self/fd/{call.host}")
+        self.host = str(Path(f"/proc/self/fd/{call.host}").readlink())
         if call.sandbox is not None:
-            self.sandbox = os.readlink(f"/proc/self/fd/{call.sandbox}")
+            self.sandbox = str(Path(f"/proc/self/fd/{call.sandbox}").readlink())
         for fd in (call.host, call.stderr):
             assert not os.get_inheritable(fd)
         os.write(call.stderr, b"for the caller")
@@ -67,7 +67,7 @@ def test_a_call_tells_all_of_its_caller(caller: Caller) -> None:
     assert (call.plugin, call.stdin, call.same_mounts) == ("bridge", CONFIG, True)
     assert call.environ["EXTRA"] == "a=b c"
     assert recorder.host == recorder.sandbox
-    assert recorder.host != os.readlink("/proc/self/ns/net")
+    assert recorder.host != str(Path("/proc/self/ns/net").readlink())
 
 
 @pytest.mark.parametrize("netns", ["", "/no/such", "/proc/self/ns/mnt", "/dev/null", "fifo"])
