@@ -34,7 +34,7 @@ def read_request(plugin: Plugin, environ: Mapping[str, str], stdin: bytes, host:
     network = network_name(config)
     cni_version = version.of_config(config)
     version.check(call.command, cni_version, plugin.versions)
-    conf = parse_model(plugin.config, config)
+    conf = _conf(plugin, call.command, config)
     return Request(
         call.command,
         plugin.name,
@@ -52,6 +52,16 @@ def read_request(plugin: Plugin, environ: Mapping[str, str], stdin: bytes, host:
         valid_attachments=_valid_attachments(config) if call.command is Command.GC else None,
         host=host,
     )
+
+
+def _conf(plugin: Plugin, command: Command, config: Mapping[str, Any]) -> Any:
+    """The plugin's model; None for a DEL whose configuration is wrong by now: records do."""
+    try:
+        return parse_model(plugin.config, config)
+    except ConfigError:
+        if command is Command.DEL:
+            return None
+        raise
 
 
 def _prev_result(

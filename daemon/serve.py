@@ -16,11 +16,13 @@ from typing import Any
 
 from ..cni import dialogue
 from ..cni.config import digest
+from ..cni.environment import own_namespace_allowed
 from ..engine.engine import Engine
 from ..engine.request_record import Call as RecordedCall
 from ..ipam import delegate
 from ..kernel.warm import Warm
-from ..kernel.world import KernelWorld, same_namespace
+from ..kernel.namespaces import same as same_namespace
+from ..kernel.world import KernelWorld
 from ..model.errors import CheckFailed, CniError, Code, Declined, NamespaceError
 from ..model.plugin import Plugin
 from ..model.request import Command, Request
@@ -96,7 +98,7 @@ def open_world(request: Request, call: Call, warm: Warm | None) -> KernelWorld:
     if needed and sandbox is None:
         raise NamespaceError(_why_not(request.netns, call))
     if sandbox is not None and same_namespace(sandbox, call.host):
-        if needed and call.environ.get("CNI_NETNS_OVERRIDE", "").upper() not in ("1", "TRUE"):
+        if needed and not own_namespace_allowed(call.environ):
             raise NamespaceError(
                 f'CNI_NETNS "{request.netns}" is the network namespace the plugin itself runs in'
             )

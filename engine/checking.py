@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+
 from ..ipam import lessor
 from ..model.errors import ConfigError
 from ..model.plan import Drift
 from ..model.query import LinkNamed
 from ..model.request import Request
 from ..model.resource import Resource
-from ..model.resources import AddressLease, DelegatedLease, InterfaceAddress, InterfaceRoute
+from ..model.resources import (
+    AddressLease,
+    DelegatedLease,
+    InterfaceAddress,
+    InterfaceRoute,
+    Leased,
+)
 from ..store.records import Record, State
 from ..store.store import Reader
 from .world import World
@@ -25,7 +33,8 @@ def recorded(tx: Reader, world: World, record: Record) -> list[Drift]:
     for step in tx.steps(record):
         resource = step.resource
         if isinstance(resource, AddressLease):
-            drifts += lessor.held(tx, resource, record, step.answer)
+            answer = Leased(**json.loads(step.answer or "{}"))
+            drifts += lessor.held(tx, resource, record, answer)
         elif not isinstance(resource, DelegatedLease):
             drifts += [
                 drift

@@ -8,18 +8,21 @@ two of them at a crash is undone by the next identical ADD, DEL or GC that gets 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
 from ..ipam import lessor
+from ..ipam.takeover import remove as remove_files
 from ..ipam.takeover import takeover
 from ..model.errors import AlreadyAttached, CniError, RangeFull, TryLater
 from ..model.plan import Drift, Plan
 from ..model.plugin import Plugin
 from ..model.query import Answers, Seen, Unanswered
-from ..model.request import Request
+from ..model.request import Attachment, Request
+from ..model.resource import Resource
 from ..model.resources import AddressLease, DelegatedLease
 from ..store.locks import AttachmentLock
 from ..store.records import Record, State
@@ -61,7 +64,7 @@ class Engine:
             self._settle_earlier(plugin, request)
             record = self._intend(plugin, request)
             try:
-                plan, record = self._pend(plugin, request, record)
+                record, plan = self._pend(plugin, request, record)
                 self._apply(record)
                 if self.cancelled():
                     raise TryLater("the caller hung up before the attachment was ready")
@@ -106,23 +109,22 @@ class Engine:
         faults.point()
         return record
 
-    def _pend(self, plugin: Plugin, request: Request, record: Record) -> tuple[Plan, Record]:
+    def _pend(self, plugin: Plugin, request: Request, record: Record) -> tuple[Record, Plan]:
         """The whole plan, journalled together with its leases."""
         answers = Answers()
-        self._look(plugin, request, answers, stop_at_lease=True)
-        self._delegate_leases(plugin, request, record, answers)
+        record = self._look(plugin, request, record, answers)
         try:
-            plan = self._commit_plan(plugin, request, record, answers)
+            pending = self._commit_plan(plugin, request, record, answers)
         except RangeFull:
             if not self.reclaim(request):
                 raise
-            plan = self._commit_plan(plugin, request, record, answers)
+            pending = self._commit_plan(plugin, request, record, answers)
         faults.point()
-        return plan, record
+        return pending
 
     def _commit_plan(
         self, plugin: Plugin, request: Request, record: Record, answers: Answers
-    ) -> Plan:
+    ) -> tuple[Record, Plan]:
         # An address is held from the moment it is chosen: the plan is finished, journalled
         # and its leases are taken in one transaction, so nobody can be given the same one.
         given = Answers(answers)
@@ -137,49 +139,40 @@ class Engine:
                         given[question] = lessor.take(tx, question, record)
                     else:
                         given[question] = self.world.look(question)
-            tx.pend(record, journal.note(tx, self.world, record, plan.resources, given))
-        return plan
+            steps = journal.note(tx, self.world, record, plan.resources, given)
+            return tx.pend(record, steps), plan
 
     def _look(
-        self, plugin: Plugin, request: Request, answers: Answers, *, stop_at_lease: bool
-    ) -> None:
-        """Answer questions until the plan is whole or wants a lease."""
+        self, plugin: Plugin, request: Request, record: Record, answers: Answers
+    ) -> Record:
+        """Answer questions until the plan is whole or wants a lease of ours.
+
+        Somebody else's IPAM is run on the way, with what it needs made and journalled first.
+        """
         while True:
             try:
                 plugin.plan(request, answers)
-                return
+                return record
             except Unanswered as gap:
                 question = gap.question
-                if isinstance(question, AddressLease):
-                    takeover(self.store, question.pool, question.directory)
-                if isinstance(question, AddressLease | DelegatedLease) and stop_at_lease:
-                    return
+            if isinstance(question, AddressLease):
+                takeover(self.store, question)
+                return record
+            if isinstance(question, DelegatedLease):
+                record = self._prepare(record, question, answers)
+                call = Call(self.environ, request.config)
+                answers[question] = self.delegate(question.binary, "ADD", call)
+                faults.point()
+            else:
                 answers[question] = self.world.look(question)
 
-    def _delegate_leases(
-        self, plugin: Plugin, request: Request, record: Record, answers: Answers
-    ) -> None:
-        """Run somebody else's IPAM, each time with what it needs made and journalled first."""
-        while True:
-            try:
-                plugin.plan(request, answers)
-                return
-            except Unanswered as gap:
-                lease = gap.question
-            if not isinstance(lease, DelegatedLease):
-                if isinstance(lease, AddressLease):
-                    return
-                answers[lease] = self.world.look(lease)
-                continue
-            with self.store.write() as tx:
-                steps = (*lease.after(), lease)
-                tx.pend(record, journal.note(tx, self.world, record, steps, answers))
-            faults.point()
-            self._apply(record)
-            answers[lease] = self.delegate(
-                lease.binary, "ADD", Call(self.environ, request.config)
-            )
-            faults.point()
+    def _prepare(self, record: Record, lease: DelegatedLease, answers: Answers) -> Record:
+        with self.store.write() as tx:
+            steps = (*lease.after(), lease)
+            record = tx.pend(record, journal.note(tx, self.world, record, steps, answers))
+        faults.point()
+        self._apply(record)
+        return record
 
     def _apply(self, record: Record) -> None:
         with self.store.read() as tx:
@@ -234,21 +227,25 @@ class Engine:
         failures: list[Exception] = []
         for resource in plugin.leftovers(request):
             try:
-                with self.store.write() as tx:
-                    if not tx.users(self.world.host, resource.key, but=None):
-                        self.world.delete([(resource, None)])
+                self._delete_leftover(request, resource)
             except (CniError, OSError) as error:
                 failures.append(error)
             faults.point()
         try:
-            with self.store.write() as tx:
-                tx.release_orphans(request.network, request.container, request.interface)
             binary = self._foreign(plugin, request)
             if binary:
                 self.delegate(binary, "DEL", Call(self.environ, request.config))
         except (CniError, OSError) as error:
             failures.append(error)
         return failures
+
+    def _delete_leftover(self, request: Request, resource: Resource) -> None:
+        with self.store.write() as tx:
+            if isinstance(resource, AddressLease):
+                files = tx.release_owner(resource.pool, request.container, request.interface)
+                remove_files(files)
+            elif not tx.users(self.world.host, resource.key):
+                self.world.delete([(resource, None)])
 
     # --- CHECK, STATUS, dry run ------------------------------------------------------
 
@@ -273,11 +270,11 @@ class Engine:
         Leases are peeked at; a range that looks full is first cleared of the dead.
         """
         try:
-            self._peeking(lambda seen: plugin.status(request, seen))
+            self._peeking(request, plugin.status)
         except RangeFull:
             if not self.reclaim(request):
                 raise
-            self._peeking(lambda seen: plugin.status(request, seen))
+            self._peeking(request, plugin.status)
         binary = self._foreign(plugin, request)
         if binary:
             self.delegate(binary, "STATUS", Call(self.environ, request.config))
@@ -287,26 +284,28 @@ class Engine:
 
         Somebody else's IPAM can't be peeked at: `CniError` says so.
         """
-        return self._peeking(lambda seen: plugin.plan(request, seen))
+        return self._peeking(request, plugin.plan)
 
-    def _peeking(self, ask: Callable[[Seen], Any]) -> Any:
+    def _peeking(self, request: Request, ask: Callable[[Request, Seen], Any]) -> Any:
         answers = Answers()
         while True:
             try:
-                return ask(answers)
+                return ask(request, answers)
             except Unanswered as gap:
                 question = gap.question
             if isinstance(question, AddressLease):
-                takeover(self.store, question.pool, question.directory)
+                takeover(self.store, question)
                 with self.store.read() as tx:
-                    answers[question] = lessor.peek(tx, question)
+                    answers[question] = lessor.peek(
+                        tx, question, request.container, request.interface
+                    )
             elif isinstance(question, DelegatedLease):
                 raise CniError(f"{question.binary} leases the address: only an ADD can tell which")
             else:
                 answers[question] = self.world.look(question)
 
     def _foreign(self, plugin: Plugin, request: Request) -> str:
-        binary = self._peeking(lambda seen: plugin.delegate(request, seen))
+        binary = self._peeking(request, plugin.delegate)
         assert isinstance(binary, str)
         return binary
 
@@ -364,14 +363,14 @@ class Engine:
 
     def _undo_if_idle(self, record: Record) -> tuple[bool, list[Exception]]:
         """Recovery acts only on records whose lock it got: whoever holds it is at work."""
-        lock = self._lock(record.network, record.container, record.interface)
+        lock = self._lock(record.attachment)
         if not lock.try_acquire():
             return False, []
-        try:
-            errors = self.undo(record)
+        with lock:
+            with self.store.read() as tx:
+                current = tx.record(record.id)
+            errors = self.undo(current) if current else []
             return not errors, errors
-        finally:
-            lock.release()
 
     def _forsaken(self, record: Record) -> bool:
         with self.store.read() as tx:
@@ -390,14 +389,16 @@ class Engine:
                 interface=request.interface,
             )
 
-    def _lock(self, network: str, container: str, interface: str) -> AttachmentLock:
-        return self.store.lock(self.world.host, network, container, interface)
+    def _lock(self, attachment: Attachment) -> AttachmentLock:
+        return AttachmentLock(self.store.path.parent, self.world.host, attachment)
 
-    def _locked(self, request: Request) -> undoing.Held:
-        lock = self._lock(request.network, request.container, request.interface)
+    @contextmanager
+    def _locked(self, request: Request) -> Iterator[None]:
+        lock = self._lock(request.attachment)
         lock.acquire(monotonic() + LOCK_SECONDS)
-        self.accepted()
-        return undoing.Held(lock)
+        with lock:
+            self.accepted()
+            yield
 
 
 _LEASES = (AddressLease, DelegatedLease)

@@ -9,6 +9,8 @@ Rules that hold here:
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
@@ -17,11 +19,6 @@ from ..model.resource import Lease, Resource, Undo
 from ..store.records import Record, Step
 from ..store.store import Reader, Writer
 from .world import World
-
-
-def scope(resource: Resource, record: Record) -> str:
-    """The namespace whose state it is: what it is counted in."""
-    return record.host if resource.place == "host" else record.sandbox
 
 
 def note(
@@ -35,18 +32,24 @@ def note(
         previous = None
         if resource.undo is not Undo.DELETE and resource.inside not in present:
             previous = _shared(tx, world, record, resource)
-        answer = answers.get(resource) if isinstance(resource, Lease) else None
-        steps.append(Step(position, resource, previous, answer))
+        steps.append(Step(position, resource, previous, _answer(answers, resource)))
     return steps
 
 
+def _answer(answers: dict[Any, Any], resource: Resource) -> str | None:
+    if not isinstance(resource, Lease) or resource not in answers:
+        return None
+    answer = answers[resource]
+    return json.dumps(vars(answer) if dataclasses.is_dataclass(answer) else answer)
+
+
 def _shared(tx: Writer, world: World, record: Record, resource: Resource) -> str | None:
-    where = scope(resource, record)
+    where = record.scope(resource)
     known = tx.shared(where, resource.key)
-    if known is not None and (resource.undo is Undo.KEEP or tx.users(where, resource.key, but=None)):
+    if known is not None and (resource.undo is Undo.KEEP or tx.users(where, resource.key)):
         return known.previous
     previous = world.previous(resource) if resource.undo is Undo.RESTORE else None
-    tx.share(where, resource.key, found=world.exists(resource), previous=previous)
+    tx.share(where, resource, found=world.exists(resource), previous=previous)
     return previous
 
 
@@ -57,7 +60,7 @@ def doomed(tx: Reader, record: Record, steps: Iterable[Step]) -> Iterator[Step]:
         if resource.undo is Undo.DELETE:
             yield step
         elif resource.undo is not Undo.KEEP:
-            where = scope(resource, record)
+            where = record.scope(resource)
             if tx.users(where, resource.key, but=record.id):
                 continue
             known = tx.shared(where, resource.key)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
+from ..ipam import takeover
 from ..model.errors import CniError
 from ..model.query import LinkNamed
 from ..model.resource import Resource, Undo
 from ..model.resources import AddressLease, Bridge, DelegatedLease, Veth
-from ..store.locks import AttachmentLock
 from ..store.records import Record, Step
 from ..store.store import Store
 from . import faults, journal
@@ -18,24 +17,6 @@ from .request_record import Call
 from .world import World
 
 Delegate = Callable[[str, str, Call], dict[str, Any]]
-
-
-class Held:
-    """An attachment's lock, already acquired: released at the end of the block."""
-
-    def __init__(self, lock: AttachmentLock) -> None:
-        self._lock = lock
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._lock.release()
 
 
 def undo(store: Store, world: World, record: Record, delegate: Delegate) -> list[Exception]:
@@ -57,11 +38,13 @@ def undo(store: Store, world: World, record: Record, delegate: Delegate) -> list
         except (CniError, OSError) as error:
             failures.append(error)
         faults.point()
+    files: tuple[str, ...] = ()
     with store.write() as tx:
         if failures:
             tx.releasing(record)
         else:
-            tx.forget(record)
+            files = tx.forget(record)
+    takeover.remove(files)
     faults.point()
     return failures
 
@@ -83,7 +66,7 @@ def _undo_group(
         world.delete([(step.resource, step.previous) for step in doomed])
         tx.drop(record, [step.position for step in group])
         for step in group:
-            where = journal.scope(step.resource, record)
+            where = record.scope(step.resource)
             if step.resource.undo is not Undo.KEEP and not tx.users(
                 where, step.resource.key, but=record.id
             ):
@@ -108,8 +91,8 @@ def remove_unused_bridges(store: Store, world: World) -> list[Resource]:
     """Remove the bridges we made that no record needs and that have no port; which they were."""
     removed: list[Resource] = []
     with store.write() as tx:
-        for bridge, found in tx.kept(world.host, Bridge.kind):
-            if found or tx.users(world.host, bridge.key, but=None):
+        for bridge, found in tx.shared_of_kind(world.host, Bridge.kind):
+            if found or tx.users(world.host, bridge.key):
                 continue
             world.delete([(bridge, None)])
             tx.unshare(world.host, bridge.key)

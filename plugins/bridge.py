@@ -34,7 +34,13 @@ from ..model.resources import Bridge as BridgeLink
 from ..model.result import Address, Interface, Result, Route
 from . import sandbox
 from .bridge_config import BridgeConf, wanted_mac
-from .delegation import foreign_ipam, ipam_status, ipam_type, plan_addresses
+from .delegation import (
+    foreign_ipam,
+    ipam_status,
+    ipam_type,
+    leftover_leases,
+    plan_addresses,
+)
 
 DEFAULT_MTU = 1500
 """What the kernel gives a veth pair and a bridge that ask for no other."""
@@ -86,17 +92,15 @@ class Bridge(Plugin):
         return foreign_ipam(request, seen)
 
     def leftovers(self, request: Request) -> Iterable[Resource]:
+        request = replace(request, conf=request.conf or BridgeConf())
         pair = _pair(request)
+        # The configuration may have changed since: its guard is looked for all the same.
+        yield from _guard(request.conf.model_copy(update={"macspoofchk": True}), pair)
         yield pair
-        yield from _guard(replace_macspoofchk(request.conf), pair)
+        yield from leftover_leases(request)
         for ip in request.prev_result.ips if request.prev_result else ():
             address = ip_interface(ip.address)
             yield SharedElement(set=f"masquerade{address.version}", item=(str(address.ip),))
-
-
-def replace_macspoofchk(conf: BridgeConf) -> BridgeConf:
-    """The configuration may have changed since: look for the guard's elements all the same."""
-    return conf.model_copy(update={"macspoofchk": True})
 
 
 # --- wiring ---------------------------------------------------------------------

@@ -6,6 +6,7 @@ first binary of that name in CNI_PATH is somebody else's.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from ..cni.config import parse_model
@@ -13,11 +14,12 @@ from ..cni.keys import get
 from ..cni.result import from_json
 from ..model.errors import ConfigError, DelegateFailed
 from ..model.plan import Plan
+from ..model.plugin import Plugin
 from ..model.query import PluginBinary, Seen
 from ..model.request import Request
 from ..model.resource import Resource, encode
 from ..model.resources import DelegatedLease
-from .registry import plugin_named
+from .registry import names, plugin_named
 
 
 def ipam_type(request: Request) -> str:
@@ -55,7 +57,7 @@ def plan_addresses(request: Request, seen: Seen, interface_first: tuple[Resource
         binary=binary,
         interface_first=tuple(encode(resource) for resource in interface_first),
     )
-    result = from_json(seen[lease], request.cni_version)
+    result = from_json(seen[lease], request.cni_version, f"the result of {binary}")
     if not result.ips:
         raise DelegateFailed(f"IPAM plugin {binary} returned no address", details=str(seen[lease]))
     return Plan((lease,), result)
@@ -68,6 +70,17 @@ def ipam_status(request: Request, seen: Seen) -> None:
         ipam.status(inner, seen)
 
 
+def leftover_leases(request: Request) -> Iterable[Resource]:
+    """What an IPAM of ours leaves where there is no record."""
+    if ipam_type(request) in names():
+        try:
+            ipam, inner = _inner(request)
+        except ConfigError:
+            return ()
+        return ipam.leftovers(inner)
+    return ()
+
+
 def _ours(request: Request, seen: Seen) -> Plan:
     ipam, inner = _inner(request)
     plan = ipam.plan(inner, seen)
@@ -76,6 +89,6 @@ def _ours(request: Request, seen: Seen) -> Plan:
     return plan
 
 
-def _inner(request: Request):  # type: ignore[no-untyped-def]
+def _inner(request: Request) -> tuple[Plugin, Request]:
     ipam = plugin_named(ipam_type(request))
     return ipam, replace(request, conf=parse_model(ipam.config, dict(request.config)))

@@ -6,6 +6,7 @@ Configuration, results and refusals are the reference plugin's. Leases found in 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from ..cni.config import ConfigModel, NetConf, parse_model
@@ -13,8 +14,9 @@ from ..model.errors import ConfigError, RangeFull
 from ..model.plan import Plan
 from ..model.plugin import Plugin
 from ..model.query import FileText, Seen
-from ..model.ranges import contains, parse_range_sets
+from ..ipam.addresses import RangeText, parse_range_sets, range_of
 from ..model.request import Request
+from ..model.resource import Resource
 from ..model.resources import AddressLease, Range
 from ..model.result import Address, Dns, Result, Route
 from .resolv import parse_resolv_conf
@@ -28,6 +30,15 @@ class RangeConf(ConfigModel):
     rangeStart: str = ""
     rangeEnd: str = ""
     gateway: str = ""
+
+    def text(self, where: str) -> RangeText:
+        return RangeText(self.subnet, self.rangeStart, self.rangeEnd, self.gateway, where)
+
+
+class RuntimeRanges(ConfigModel):
+    """The capability `ipRanges` (CNI conventions, "Dynamic plugin specific fields")."""
+
+    ipRanges: tuple[tuple[RangeConf, ...], ...] = ()
 
 
 class RouteConf(ConfigModel):
@@ -45,12 +56,11 @@ class RouteConf(ConfigModel):
         )
 
 
-class HostLocalIpam(ConfigModel):
+class HostLocalIpam(RangeConf):
+    """Its own range is the reference's older form, one range without a set around it."""
+
     type: str
     subnet: str = ""
-    rangeStart: str = ""
-    rangeEnd: str = ""
-    gateway: str = ""
     ranges: tuple[tuple[RangeConf, ...], ...] = ()
     routes: tuple[RouteConf, ...] = ()
     resolvConf: str = ""
@@ -81,6 +91,13 @@ class HostLocal(Plugin):
         routes = tuple(route.to_route() for route in conf.ipam.routes)
         return Plan(tuple(leases), Result(ips=tuple(ips), routes=routes, dns=dns))
 
+    def leftovers(self, request: Request) -> Iterable[Resource]:
+        """Leases by their owner: those taken over, and those of a record that is lost."""
+        if request.conf is None:
+            return
+        ipam = request.conf.ipam
+        yield AddressLease(pool=_pool(request, ipam), index=0, ranges=())
+
     def status(self, request: Request, seen: Seen) -> None:
         conf: HostLocalConf = request.conf
         try:
@@ -94,29 +111,32 @@ class HostLocal(Plugin):
 def _range_sets(request: Request) -> tuple[tuple[Range, ...], ...]:
     """runtimeConfig.ipRanges, then the single `subnet`, then `ranges`: an address from each."""
     ipam = request.conf.ipam
-    written: list[tuple[str, list[dict[str, Any]]]] = []
-    given = request.runtime_config.get("ipRanges") or []
-    if not isinstance(given, list) or not all(isinstance(one, list) for one in given):
-        raise ConfigError("runtimeConfig.ipRanges: expected a list of lists of ranges")
-    for index, one in enumerate(given):
-        ranges = [dict(parse_model(RangeConf, item)) for item in one]
-        written.append((f"runtimeConfig.ipRanges[{index}]", ranges))
+    runtime = parse_model(RuntimeRanges, request.runtime_config)
+    written = [
+        [one.text(f"runtimeConfig.ipRanges[{index}][{place}]") for place, one in enumerate(ranges)]
+        for index, ranges in enumerate(runtime.ipRanges)
+    ]
     if ipam.subnet:
-        keys = ("subnet", "rangeStart", "rangeEnd", "gateway")
-        written.append(("ipam", [{key: getattr(ipam, key) for key in keys}]))
-    for index, one in enumerate(ipam.ranges):
-        written.append((f"ipam.ranges[{index}]", [dict(item) for item in one]))
+        written.append([ipam.text("ipam")])
+    written += [
+        [one.text(f"ipam.ranges[{index}][{place}]") for place, one in enumerate(ranges)]
+        for index, ranges in enumerate(ipam.ranges)
+    ]
     if not written:
         raise ConfigError("ipam: no IP ranges specified: it needs `subnet` or `ranges`")
     sets = parse_range_sets(written)
     if request.cni_version in ONE_ADDRESS_A_FAMILY:
-        for family, mark in (("IPv4", False), ("IPv6", True)):
-            if sum((":" in ranges[0][0]) == mark for ranges in sets) > 1:
-                raise ConfigError(
-                    f"ipam.ranges: CNI version {request.cni_version} does not support more than"
-                    f" one {family} address"
-                )
+        _refuse_more_than_one(sets, request.cni_version)
     return sets
+
+
+def _refuse_more_than_one(sets: tuple[tuple[Range, ...], ...], version: str) -> None:
+    for family, mark in (("IPv4", False), ("IPv6", True)):
+        if sum((":" in ranges[0][0]) == mark for ranges in sets) > 1:
+            raise ConfigError(
+                f"ipam.ranges: CNI version {version} does not support more than one {family}"
+                " address"
+            )
 
 
 def _leases(request: Request, sets: tuple[tuple[Range, ...], ...]) -> list[AddressLease]:
@@ -126,12 +146,12 @@ def _leases(request: Request, sets: tuple[tuple[Range, ...], ...]) -> list[Addre
     leases = []
     for index, ranges in enumerate(sets):
         # Each asked-for address must hit a range set of its own.
-        mine = next((ip for ip in wanted if contains(ranges, ip)), "")
+        mine = next((ip for ip in wanted if range_of(ranges, ip)), "")
         if mine:
             wanted.remove(mine)
         leases.append(
             AddressLease(
-                pool=f"{ipam.dataDir}:{request.network}" if ipam.dataDir else request.network,
+                pool=_pool(request, ipam),
                 index=index,
                 ranges=ranges,
                 requested=mine,
@@ -141,6 +161,10 @@ def _leases(request: Request, sets: tuple[tuple[Range, ...], ...]) -> list[Addre
     if wanted:
         raise ConfigError(f"failed to allocate all requested IPs: {', '.join(wanted)}")
     return leases
+
+
+def _pool(request: Request, ipam: HostLocalIpam) -> str:
+    return f"{ipam.dataDir}:{request.network}" if ipam.dataDir else request.network
 
 
 def _requested(request: Request) -> list[str]:

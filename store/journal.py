@@ -44,7 +44,9 @@ class JournalReader(Session):
         }
         given = {name: value for name, value in wanted.items() if value is not None}
         where = " AND ".join(f"{name} = ?" for name in given) or "1"
-        return self._records(f"WHERE {where}", tuple(given.values()))
+        # Named, as SQLite guesses a host to be as good a hint as a container.
+        index = "INDEXED BY record_container" if container is not None else ""
+        return self._records(f"{index} WHERE {where}", tuple(given.values()))
 
     def records_by_container_prefix(self, prefix: str) -> list[Record]:
         """Those whose container id begins with `prefix`, oldest first."""
@@ -63,31 +65,39 @@ class JournalReader(Session):
             for position, kind, body, previous, answer in rows
         ]
 
-    def users(self, host: str, key: str, *, but: int | None = None, at_most: int = 100) -> int:
-        """How many records on `host` have a resource of `key`, `but` not counted.
+    def users(self, scope: str, key: str, *, but: int | None = None, at_most: int = 2) -> int:
+        """How many records have a resource of `key` in namespace `scope`, `but` not counted.
 
-        Counting ends at `at_most`, so that the cost does not grow with the attachments.
+        Counting ends at `at_most`, so that the cost does not grow with the attachments: who
+        undoes asks whether there is another one, not how many there are.
         """
         query = (
             "SELECT count(*) FROM (SELECT DISTINCT record FROM step"
-            " WHERE host = ? AND key = ? AND record IS NOT ? LIMIT ?)"
+            " WHERE scope = ? AND key = ? AND record IS NOT ? LIMIT ?)"
         )
-        return int(self._sql.execute(query, (host, key, but, at_most)).fetchone()[0])
+        return int(self._sql.execute(query, (scope, key, but, at_most)).fetchone()[0])
 
-    def shared(self, host: str, key: str) -> Shared | None:
+    def shared(self, scope: str, key: str) -> Shared | None:
         row = self._sql.execute(
-            "SELECT found, previous FROM shared WHERE host = ? AND key = ?", (host, key)
+            "SELECT found, previous FROM shared WHERE scope = ? AND key = ?", (scope, key)
         ).fetchone()
         return Shared(bool(row[0]), row[1]) if row else None
 
-    def resources(self, host: str, kinds: Iterable[str]) -> Iterator[Resource]:
+    def shared_of_kind(self, scope: str, kind: str) -> list[tuple[Resource, bool]]:
+        """Each resource of `kind` that was ever shared in `scope`, and whether it was found."""
+        rows = self._sql.execute(
+            "SELECT body, found FROM shared WHERE scope = ? AND kind = ?", (scope, kind)
+        )
+        return [(decode(kind, body), bool(found)) for body, found in rows]
+
+    def resources(self, scope: str, kinds: Iterable[str]) -> Iterator[Resource]:
         """Each recorded resource of these kinds once; to be consumed within the transaction."""
         for kind in kinds:
             # A key is a JSON list that opens with its kind, so a kind is a range of keys.
             first = f'["{kind}"'
             rows = self._sql.execute(
-                "SELECT kind, body FROM step WHERE host = ? AND key >= ? AND key < ? GROUP BY key",
-                (host, first, first + "\x7f"),
+                "SELECT kind, body FROM step WHERE scope = ? AND key >= ? AND key < ? GROUP BY key",
+                (scope, first, first + "\x7f"),
             )
             for found, body in rows:
                 yield decode(found, body)
@@ -139,7 +149,7 @@ class JournalWriter(JournalReader, LeaseWriter):
             "INSERT INTO step VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
-                    record.id, step.position, record.host, step.resource.key,
+                    record.id, step.position, record.scope(step.resource), step.resource.key,
                     *encode(step.resource), step.previous, step.answer,
                 )
                 for step in steps
@@ -176,15 +186,16 @@ class JournalWriter(JournalReader, LeaseWriter):
         self._sql.execute("DELETE FROM step WHERE record = ?", (record.id,))
         return self.release_record(record.id)
 
-    def share(self, host: str, key: str, found: bool, previous: str | None) -> None:
-        """Remember what the first user of `key` found; a later one's word changes nothing."""
+    def share(self, scope: str, resource: Resource, *, found: bool, previous: str | None) -> None:
+        """Remember what the first user of `resource` found there."""
         self._sql.execute(
-            "INSERT OR IGNORE INTO shared VALUES (?, ?, ?, ?)", (host, key, found, previous)
+            "INSERT OR REPLACE INTO shared VALUES (?, ?, ?, ?, ?, ?)",
+            (scope, resource.key, found, previous, *encode(resource)),
         )
 
-    def unshare(self, host: str, key: str) -> None:
-        """The last user of `key` is gone."""
-        self._sql.execute("DELETE FROM shared WHERE host = ? AND key = ?", (host, key))
+    def unshare(self, scope: str, key: str) -> None:
+        """The last user of `key` is gone, and what it shared with it."""
+        self._sql.execute("DELETE FROM shared WHERE scope = ? AND key = ?", (scope, key))
 
     def _update(
         self,

@@ -53,6 +53,10 @@ class Record:
     def attachment(self) -> Attachment:
         return Attachment(self.network, self.container, self.interface)
 
+    def scope(self, resource: Resource) -> str:
+        """The namespace whose state `resource` is: what its key is counted in."""
+        return self.host if resource.place == "host" else self.sandbox
+
 
 @dataclass(frozen=True)
 class Step:

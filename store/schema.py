@@ -42,7 +42,7 @@ CREATE INDEX record_container ON record (container);
 CREATE TABLE step (
     record   INTEGER NOT NULL,
     position INTEGER NOT NULL,
-    host     TEXT NOT NULL,
+    scope    TEXT NOT NULL,
     key      TEXT NOT NULL,
     kind     TEXT NOT NULL,
     body     TEXT NOT NULL,
@@ -50,14 +50,16 @@ CREATE TABLE step (
     answer   TEXT,
     PRIMARY KEY (record, position)
 ) WITHOUT ROWID;
-CREATE INDEX step_key ON step (host, key);
+CREATE INDEX step_key ON step (scope, key);
 
 CREATE TABLE shared (
-    host     TEXT NOT NULL,
+    scope    TEXT NOT NULL,
     key      TEXT NOT NULL,
     found    INTEGER NOT NULL,
     previous TEXT,
-    PRIMARY KEY (host, key)
+    kind     TEXT NOT NULL,
+    body     TEXT NOT NULL,
+    PRIMARY KEY (scope, key)
 ) WITHOUT ROWID;
 
 -- record is NULL for a lease that was taken over and not claimed yet; file is where

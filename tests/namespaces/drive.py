@@ -1,0 +1,120 @@
+"""Plugin calls as a runtime makes them, for tests: warm in this process, or by the executables.
+
+Everything here runs inside a fake host of a lab (`host.call(add, ...)`), where /run/pynet,
+the nftables tables and the network are the host's own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pynet.daemon.call import Call
+from pynet.daemon.serve import Services, serve
+from pynet.engine import faults
+
+STATE = Path("/run/pynet")
+
+BRIDGE: dict[str, Any] = {
+    "cniVersion": "1.1.0",
+    "name": "web",
+    "type": "bridge",
+    "bridge": "cni0",
+    "isDefaultGateway": True,
+    "ipMasq": True,
+    "macspoofchk": True,
+    "ipam": {
+        "type": "host-local",
+        "ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd00:1::/64"}]],
+    },
+}
+LOOPBACK: dict[str, Any] = {"cniVersion": "1.1.0", "name": "web", "type": "loopback"}
+HOST_LOCAL: dict[str, Any] = {**BRIDGE, "type": "host-local"}
+STATIC: dict[str, Any] = {
+    "cniVersion": "1.1.0",
+    "name": "web",
+    "type": "static",
+    "ipam": {"type": "static", "addresses": [{"address": "10.9.0.5/24", "gateway": "10.9.0.1"}]},
+}
+CONFIGS = {"bridge": BRIDGE, "loopback": LOOPBACK, "host-local": HOST_LOCAL, "static": STATIC}
+
+
+@dataclass
+class Outcome:
+    status: int
+    stdout: bytes
+
+    @property
+    def document(self) -> Any:
+        """The one JSON document on stdout; fails the test where there is not exactly one."""
+        return json.loads(self.stdout) if self.stdout else None
+
+    @property
+    def code(self) -> int:
+        return int(self.document["code"]) if self.status else 0
+
+
+@dataclass
+class Runtime:
+    """Who calls: a container's namespace path and what goes with it."""
+
+    container: str = "c1"
+    netns: str = "/run/netns/c1"
+    interface: str = "eth0"
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def environment(self, command: str) -> dict[str, str]:
+        return {
+            "CNI_COMMAND": command,
+            "CNI_CONTAINERID": self.container,
+            "CNI_NETNS": self.netns,
+            "CNI_IFNAME": self.interface,
+            "CNI_PATH": "/opt/cni/bin",
+            "PATH": os.environ.get("PATH", ""),
+            **self.environ,
+        }
+
+
+def call(command: str, config: Any, runtime: Runtime | None = None) -> Outcome:
+    """One plugin call in this process, as the daemon and the one-shot serve it."""
+    runtime = runtime or Runtime()
+    stdin = config if isinstance(config, bytes) else json.dumps(config).encode()
+    plugin = config["type"] if isinstance(config, dict) else "bridge"
+    return raw_call(plugin, runtime.environment(command), stdin)
+
+
+def raw_call(plugin: str, environ: dict[str, str], stdin: bytes) -> Outcome:
+    host = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        sandbox = os.open(environ.get("CNI_NETNS", ""), os.O_RDONLY | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        sandbox = None
+    try:
+        reply = serve(
+            Call(
+                plugin=plugin,
+                environ=environ,
+                stdin=stdin,
+                host=host,
+                sandbox=sandbox,
+                stderr=2,
+                same_mounts=True,
+                accepted=lambda: None,
+                cancelled=lambda: False,
+            ),
+            Services(STATE),
+        )
+    finally:
+        os.close(host)
+        if sandbox is not None:
+            os.close(sandbox)
+    return Outcome(reply.status, reply.stdout)
+
+
+def killed_at(count: int, command: str, config: Any, runtime: Runtime) -> Outcome:
+    """The same, but this process is killed at its `count`-th fault point."""
+    faults.arm(count)
+    return call(command, config, runtime)
