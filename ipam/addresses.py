@@ -188,7 +188,13 @@ def _parse_subnet(text: RangeText) -> _Subnet:
         )
     if length > bits - 2:
         raise ConfigError(f'{where}: "{value}" is too small to give out addresses from')
-    return _Subnet(ip, length, ip.number | hosts)
+    subnet = _Subnet(ip, length, ip.number | hosts)
+    if Ip(AF_INET6, _MAPPED) in subnet:
+        raise ConfigError(
+            f'{where}: "{value}" holds IPv4 addresses written in IPv6 (::ffff:0:0/96); '
+            "choose another subnet"
+        )
+    return subnet
 
 
 def _within(subnet: _Subnet, value: str, where: str) -> Ip | None:

@@ -61,7 +61,7 @@ def take(writer: Writer, lease: AddressLease, record: Record) -> Leased:
         if standing.record is None:
             writer.adopt(standing, record.id, lease.index)
         return _leased(lease, standing.address)
-    address = _requested(writer, lease) if lease.requested else _next(writer, lease)
+    address = _take_requested(writer, lease) if lease.requested else _next(writer, lease)
     writer.hold(
         HeldLease(
             lease.pool,
@@ -117,6 +117,14 @@ def _requested(reader: Reader, lease: AddressLease) -> str:
             f"{_Holder(found.container, found.interface)} has it",
             details=f"record {found.record}, position {found.position}, since {found.since:.0f}",
         )
+    return address
+
+
+def _take_requested(writer: Writer, lease: AddressLease) -> str:
+    address = _requested(writer, lease)
+    # Else it would count as never used when it comes back before its range is known.
+    for range in lease.ranges:
+        writer.know_range(lease.pool, range[:2])
     return address
 
 

@@ -41,16 +41,18 @@ def takeover(store: Store, lease: AddressLease, *, patience: float = 5.0) -> int
     """
     if not lease.directory or not os.path.isdir(lease.directory):
         return 0
-    with store.read() as reader:
-        if reader.is_taken_over(lease.pool, lease.directory):
-            return 0
     directory = Path(lease.directory)
+    last = directory / f"{_LAST}{lease.index}"
+    with store.read() as reader:
+        if reader.is_taken_over(lease.pool, str(last)):
+            return 0
     try:
         with _locked(directory, time.monotonic() + patience), store.write() as writer:
+            _go_on_where_it_stopped(writer, lease, last)
+            writer.mark_taken_over(lease.pool, str(last))
             if writer.is_taken_over(lease.pool, lease.directory):
-                return 0  # somebody else did it since
+                return 0  # with another range set's lease, or by somebody else since
             writer.mark_taken_over(lease.pool, lease.directory)
-            _go_on_where_it_stopped(writer, lease, directory)
             return _read_leases(writer, lease.pool, directory)
     except OSError as error:
         raise StoreError(
@@ -84,9 +86,8 @@ def _read_leases(writer: Writer, pool: str, directory: Path) -> int:
     return taken
 
 
-def _go_on_where_it_stopped(writer: Writer, lease: AddressLease, directory: Path) -> None:
+def _go_on_where_it_stopped(writer: Writer, lease: AddressLease, path: Path) -> None:
     """An address that was released shortly before must not be given out at once."""
-    path = directory / f"{_LAST}{lease.index}"
     try:
         last = _address(path.read_text(errors="replace").strip())
     except FileNotFoundError:

@@ -70,15 +70,17 @@ class LeaseReader(Session):
         return found[0] if found else None
 
     def leases_of(self, pool: str, container: str, interface: str) -> list[HeldLease]:
+        # Named, as SQLite guesses that a pool has ten leases and reads them all.
         return self._leases(
-            "WHERE pool = ? AND container = ? AND interface = ?", (pool, container, interface)
+            "INDEXED BY lease_owner WHERE pool = ? AND container = ? AND interface = ?",
+            (pool, container, interface),
         )
 
     def leases(self, pool: str | None = None) -> list[HeldLease]:
         """All of a pool, or of all of them, in the order of the addresses."""
         if pool is None:
-            return self._leases("", ())
-        return self._leases("WHERE pool = ?", (pool,))
+            return self._leases("ORDER BY pool, address", ())
+        return self._leases("WHERE pool = ? ORDER BY address", (pool,))
 
     def count_leases(self, pool: str, bounds: Bounds) -> int:
         """How many of a range's addresses are held. It looks at each of them."""
@@ -104,14 +106,13 @@ class LeaseReader(Session):
             oldest += [row for row in rows if row[1] not in avoided][:1]
         return unpack(min(oldest)[1]) if oldest else None
 
-    def is_taken_over(self, pool: str, directory: str) -> bool:
-        """Whether the leases in `directory` were read into `pool` already."""
-        query = "SELECT 1 FROM taken_over WHERE pool = ? AND directory = ?"
-        return self._sql.execute(query, (pool, directory)).fetchone() is not None
+    def is_taken_over(self, pool: str, path: str) -> bool:
+        """Whether what `path` holds was read into `pool` already."""
+        query = "SELECT 1 FROM taken_over WHERE pool = ? AND path = ?"
+        return self._sql.execute(query, (pool, path)).fetchone() is not None
 
     def _leases(self, where: str, values: tuple[object, ...]) -> list[HeldLease]:
-        query = f"SELECT {_HELD} FROM lease {where} ORDER BY pool, address"
-        rows = self._sql.execute(query, values)
+        rows = self._sql.execute(f"SELECT {_HELD} FROM lease {where}", values)
         return [HeldLease(pool, unpack(raw), *rest) for pool, raw, *rest in rows]
 
     def _cursor(self, pool: str, bounds: Bounds) -> Cursor | None:
@@ -236,9 +237,9 @@ class LeaseWriter(LeaseReader):
                 return self._release(mine)
         return ()
 
-    def mark_taken_over(self, pool: str, directory: str) -> None:
+    def mark_taken_over(self, pool: str, path: str) -> None:
         self._sql.execute(
-            "INSERT OR IGNORE INTO taken_over VALUES (?, ?, ?)", (pool, directory, time.time())
+            "INSERT OR IGNORE INTO taken_over VALUES (?, ?, ?)", (pool, path, time.time())
         )
 
     def _release(self, leases: Iterable[HeldLease]) -> tuple[str, ...]:

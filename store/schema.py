@@ -102,11 +102,12 @@ CREATE TABLE freed (
 );
 CREATE INDEX freed_order ON freed (range, sequence);
 
+-- Directories and files of the reference's that were read into a pool.
 CREATE TABLE taken_over (
-    pool      TEXT NOT NULL,
-    directory TEXT NOT NULL,
-    at        REAL NOT NULL,
-    PRIMARY KEY (pool, directory)
+    pool TEXT NOT NULL,
+    path TEXT NOT NULL,
+    at   REAL NOT NULL,
+    PRIMARY KEY (pool, path)
 ) WITHOUT ROWID;
 """
 

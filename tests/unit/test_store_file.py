@@ -191,6 +191,28 @@ def test_without_permission_it_says_so(tmp_path: Path) -> None:
     assert "can't be written" in out
 
 
+def test_a_read_only_file_system_is_said(tmp_path: Path) -> None:
+    code = (
+        "import subprocess\n"
+        "from pynet.model.errors import StoreError\n"
+        "subprocess.run(['mount', '-t', 'tmpfs', 'x', directory], check=True)\n"
+        "store = Store.open(directory)\n"
+        "store.close()\n"
+        "subprocess.run(['mount', '-o', 'remount,ro', directory], check=True)\n"
+        "for attempt in (lambda: Store.open(directory), store.write().__enter__):\n"
+        "    try:\n"
+        "        attempt()\n"
+        "    except StoreError as error:\n"
+        "        print(int(error.code), error.msg)\n"
+    )
+    out = run(["unshare", "-Urm", *python(code, str(tmp_path))]).splitlines()
+    assert len(out) == 2
+    for line in out:
+        assert line.startswith("5 ")
+        assert str(tmp_path) in line
+        assert "read-only: remount it" in line
+
+
 def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path) -> None:
     code = (
         "import subprocess\n"
