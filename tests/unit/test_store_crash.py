@@ -41,7 +41,7 @@ for number in range(rounds):
         reached("in pend, leased")
         record = writer.pend(record, [Step(0, lease, answer=leased.address),
                                       Step(1, LinkUp(name="veth"))])
-        writer.share("h", "k", True, None)
+        writer.share("h", lease, found=True, previous=None)
         reached("in pend")
     reached("after pend")
     with store.write() as writer:

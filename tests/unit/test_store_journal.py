@@ -116,11 +116,11 @@ def test_a_forgotten_record_is_lost_and_its_number_not_reused(store: Store) -> N
 def test_an_exception_rolls_everything_back(store: Store) -> None:
     with pytest.raises(ZeroDivisionError), store.write() as writer:
         begin(writer)
-        writer.share("h1", "k", True, None)
+        writer.share("h1", gateway(), found=True, previous=None)
         raise ZeroDivisionError
     with store.read() as reader:
         assert reader.records() == []
-        assert reader.shared("h1", "k") is None
+        assert reader.shared("h1", gateway().key) is None
 
 
 def test_records_are_found_by_every_field(store: Store) -> None:
@@ -174,14 +174,28 @@ def test_users_are_records_of_the_host(store: Store) -> None:
         assert writer.users("h1", key, but=records[1].id) == 0
 
 
-def test_the_first_users_value_stays(store: Store) -> None:
+def test_users_are_counted_where_the_resource_is(store: Store) -> None:
+    inside = LinkUp(name="eth0", place="sandbox")
     with store.write() as writer:
-        writer.share("h1", "k", True, "0")
-        writer.share("h1", "k", False, "1")
-        assert writer.shared("h1", "k") == Shared(found=True, previous="0")
-        assert writer.shared("h2", "k") is None
-        writer.unshare("h1", "k")
-        assert writer.shared("h1", "k") is None
+        for container, sandbox in (("a", "41"), ("b", "42")):
+            writer.pend(begin(writer, container=container, sandbox=sandbox), [Step(0, inside)])
+        assert writer.users("41", inside.key) == writer.users("42", inside.key) == 1
+        assert writer.users("h1", inside.key) == 0
+
+
+def test_what_is_shared_is_remembered_where_it_is(store: Store) -> None:
+    with store.write() as writer:
+        writer.share("h1", gateway(), found=True, previous="0")
+        writer.share("h1", gateway("cni1"), found=False, previous=None)
+        writer.share("h1", LinkUp(name="veth1"), found=True, previous=None)
+        assert writer.shared("h1", gateway().key) == Shared(found=True, previous="0")
+        assert writer.shared("h2", gateway().key) is None
+        found = writer.shared_of_kind("h1", "gateway-address")
+        assert sorted(found, key=repr) == [(gateway(), True), (gateway("cni1"), False)]
+        assert writer.shared_of_kind("h2", "gateway-address") == []
+        writer.unshare("h1", gateway().key)
+        assert writer.shared("h1", gateway().key) is None
+        assert writer.shared("h1", gateway("cni1").key) is not None
 
 
 def test_resources_are_told_once_each(store: Store) -> None:
