@@ -39,9 +39,9 @@ def takeover(store: Store, lease: AddressLease, *, patience: float = 5.0) -> int
     (a crash of the reference), are left alone. Raises `TryLater` after `patience` seconds
     without the reference's lock, `StoreError`.
     """
-    if not lease.directory or not os.path.isdir(lease.directory):
-        return 0
     directory = Path(lease.directory)
+    if not lease.directory or not directory.is_dir():
+        return 0
     last = directory / f"{_LAST}{lease.index}"
     with store.read() as reader:
         if reader.is_taken_over(lease.pool, str(last)):
@@ -65,7 +65,7 @@ def remove(files: Iterable[str]) -> None:
     """Remove what stood for leases that are released now; what is gone is no error."""
     for file in files:
         with contextlib.suppress(OSError):
-            os.unlink(file)
+            Path(file).unlink()
 
 
 def _read_leases(writer: Writer, pool: str, directory: Path) -> int:
@@ -109,7 +109,7 @@ def _owner(entry: os.DirEntry[str]) -> tuple[str, str] | None:
     """(container, interface or ""); None for what the reference did not write, or not whole."""
     if not entry.is_file(follow_symlinks=False):
         return None
-    with open(entry.path, errors="replace", newline="") as file:
+    with Path(entry.path).open(errors="replace", newline="") as file:
         found = _OWNER.fullmatch(file.read(_LONGEST).strip())
     return (found[1], found[2] or "") if found else None
 

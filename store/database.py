@@ -25,14 +25,14 @@ class Database:
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self.connection = connection
-        self._path = os.fspath(path)
-        found = os.stat(self._path)
+        self._path = path
+        found = path.stat()
         self._identity = (found.st_dev, found.st_ino)
 
     def is_current(self) -> bool:
         """Whether the file it has open is the one that the path names now."""
         try:
-            found = os.stat(self._path)
+            found = self._path.stat()
         except OSError:
             return False
         return (found.st_dev, found.st_ino) == self._identity

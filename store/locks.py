@@ -76,7 +76,7 @@ class FileLock:
             return
         fd, self._fd = self._fd, -1
         try:
-            os.unlink(self.path)
+            self.path.unlink()
         except OSError:
             pass  # removed by somebody else: the lock is on the descriptor, not the name
         finally:
@@ -127,6 +127,6 @@ def _lock(fd: int) -> bool:
 
 def _is_still_at(fd: int, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(fd), os.stat(path))
+        return os.path.samestat(os.fstat(fd), path.stat())
     except FileNotFoundError:
         return False

@@ -173,7 +173,7 @@ def test_release_by_owner_leaves_what_a_record_has(store: Store, network: Path) 
 
 def test_it_waits_for_the_references_lock(store: Store, network: Path) -> None:
     write(network, "10.0.0.2", "c1\r\neth0")
-    with open(network / "lock") as file:
+    with (network / "lock").open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(TryLater, match=str(network / "lock")):
             takeover.takeover(store, lease(network), patience=0.02)

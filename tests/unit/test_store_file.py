@@ -125,7 +125,7 @@ def test_a_replaced_file_is_noticed(tmp_path: Path) -> None:
     assert containers(store) == []
     other.close()
     store.close()
-    os.replace(tmp_path / "b" / "pynet.db", tmp_path / "a" / "pynet.db")
+    (tmp_path / "b" / "pynet.db").replace(tmp_path / "a" / "pynet.db")
     assert containers(store) == ["other"]
 
 
