@@ -44,6 +44,12 @@ class Forked(Generic[T]):
         """Send a signal; SIGKILL ends the function too."""
         os.kill(self.pid, number)
 
+    def end(self) -> None:
+        """Kill it, whatever it is doing, and forget its result."""
+        self.kill()
+        os.close(self._answer)
+        os.waitpid(self.pid, 0)
+
     def wait(self) -> T:
         """Its result. Raises what it raised, `DiedBySignal`, or `LabError` where it just left."""
         with os.fdopen(self._answer, "rb") as answer:
@@ -71,7 +77,7 @@ def _relay(work: Callable[[], Any], enter: Callable[[], None], answer: int) -> N
     except Exception as error:
         _send(answer, False, error)
         return
-    os.close(answer)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # a reader of any of them waits for its end
     syscalls.end_like(child)
 
 

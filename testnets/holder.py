@@ -41,6 +41,9 @@ class Holder:
 
     def close(self) -> None:
         """End it all; when this returns no process of it is left."""
+        # The pipe alone won't do: children that were forked meanwhile hold its end too.
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         self._end_waiter()
         os.close(self._pidfd)
 

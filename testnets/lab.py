@@ -13,6 +13,7 @@ who isn't root gets a user namespace.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import signal
@@ -176,7 +177,9 @@ class Lab:
     def __init__(self) -> None:
         self.hosts: dict[str, Host] = {}
         self._indexes = itertools.count(1000, 2)
+        self._closing = contextlib.ExitStack()
         self._holder = Holder(user=os.geteuid() != 0)
+        self._closing.callback(self._holder.close)
         self.pid = self._holder.pid
 
     def __enter__(self) -> Lab:
@@ -187,16 +190,19 @@ class Lab:
 
     def close(self) -> None:
         """End the lab: no process of it is left when this returns."""
-        for host in self.hosts.values():
-            host.close()
-        self._holder.close()
+        self._closing.close()
+
+    def at_close(self, callback: Callable[[], object]) -> None:
+        """Call `callback` before the lab ends; the last one added is called first."""
+        self._closing.callback(callback)
 
     def host(self, name: str) -> Host:
         """Make a fake host: loopback up, /run and the like its own, IP forwarding off."""
         if name in self.hosts:
             raise LabError(f"this lab has a host {name!r} already; choose another name")
-        self.hosts[name] = Host(self._holder, name)
-        return self.hosts[name]
+        host = self.hosts[name] = Host(self._holder, name)
+        self.at_close(host.close)
+        return host
 
     def wire(
         self,

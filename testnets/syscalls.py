@@ -39,7 +39,7 @@ def unshare(flags: int) -> None:
 
 
 def setns(fd: int, flags: int) -> None:
-    """Enter the namespaces in `flags` of a process, or of one's own descriptor. Raises `OSError`."""
+    """Enter the namespaces in `flags`, those of a process or one, by `fd`. Raises `OSError`."""
     _check(_libc.setns(fd, flags), f"setns({flags:#x})")
 
 
