@@ -20,13 +20,15 @@ from ..cni.environment import own_namespace_allowed
 from ..engine.engine import Engine
 from ..engine.request_record import Call as RecordedCall
 from ..ipam import delegate
-from ..kernel.warm import Warm
 from ..kernel.namespaces import same as same_namespace
+from ..kernel.warm import Warm
 from ..kernel.world import KernelWorld
 from ..model.errors import CheckFailed, CniError, Code, Declined, NamespaceError
+from ..model.plan import Plan
 from ..model.plugin import Plugin
 from ..model.request import Command, Request
 from ..plugins import registry
+from ..store.failure import NewerSchema
 from ..store.store import Store
 from .call import Call, Reply
 
@@ -60,8 +62,8 @@ def serve(call: Call, services: Services) -> Reply:
         version = dialogue.wanted_version(call.stdin)
         request = dialogue.read_request(plugin, call.environ, call.stdin, "")
         return Reply(0, _run(plugin, request, call, services))
-    except Declined:
-        raise
+    except (Declined, NewerSchema):
+        raise  # the launcher goes one-shot; a daemon older than its store leaves
     except Exception as error:
         return Reply(1, dialogue.error_bytes(as_cni_error(error), version))
 
@@ -71,6 +73,18 @@ def _run(plugin: Plugin, request: Request, call: Call, services: Services) -> by
         request = replace(request, host=f"{_machine()}:{world.host}")
         engine = engine_for(request, call, services, world)
         return _COMMANDS[request.command](engine, plugin, request)
+
+
+def rehearse(call: Call, services: Services) -> Plan:
+    """What an ADD of `call` would carry out now; nothing is leased, recorded or made.
+
+    Raises the `CniError` the ADD would end with, OSError.
+    """
+    plugin = registry.plugin_named(call.plugin)
+    request = dialogue.read_request(plugin, call.environ, call.stdin, "")
+    with open_world(request, call, services.warm) as world:
+        request = replace(request, host=f"{_machine()}:{world.host}")
+        return engine_for(request, call, services, world).dry_run(plugin, request)
 
 
 def engine_for(request: Request, call: Call, services: Services, world: KernelWorld) -> Engine:
@@ -149,7 +163,6 @@ def _check(engine: Engine, plugin: Plugin, request: Request) -> bytes:
 
 
 def _collect(engine: Engine, plugin: Plugin, request: Request) -> bytes:
-    engine.accepted()
     engine.collect(plugin, request)
     return b""
 
@@ -171,7 +184,9 @@ _COMMANDS: Mapping[Command, Callable[[Engine, Plugin, Request], bytes]] = {
 def _delegate(call: Call, binary: str, command: str, recorded: RecordedCall) -> dict[str, Any]:
     if not call.same_mounts:
         raise Declined(f"{binary} is an executable of another mount namespace")
-    output = delegate.run(binary, command, recorded.environ, recorded.stdin(), call.stderr)
+    output = delegate.run(
+        binary, command, recorded.environ, recorded.stdin(), call.stderr, cancelled=call.cancelled
+    )
     document = json.loads(output) if output.strip() else {}
     return document if isinstance(document, dict) else {}
 

@@ -45,7 +45,7 @@ def recorded(tx: Reader, world: World, record: Record) -> list[Drift]:
 
 
 def _set_later(tx: Reader, record: Record) -> set[tuple[str, str]]:
-    found = set()
+    found: set[tuple[str, str]] = set()
     for other in tx.records(
         host=record.host,
         network=record.network,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
@@ -22,35 +22,45 @@ from .world import World
 
 
 def note(
-    tx: Writer, world: World, record: Record, resources: Iterable[Resource], answers: dict[Any, Any]
+    tx: Writer,
+    world: World,
+    record: Record,
+    resources: Iterable[Resource],
+    answers: Mapping[Any, Any],
 ) -> list[Step]:
     """`resources` as the record's steps, with what each will change, in this transaction."""
-    steps = []
     listed = tuple(resources)
     present = {resource.key for resource in listed}
+    steps = []
     for position, resource in enumerate(listed):
         previous = None
         if resource.undo is not Undo.DELETE and resource.inside not in present:
-            previous = _shared(tx, world, record, resource)
+            previous = _join(tx, world, record, resource)
         steps.append(Step(position, resource, previous, _answer(answers, resource)))
     return steps
 
 
-def _answer(answers: dict[Any, Any], resource: Resource) -> str | None:
-    if not isinstance(resource, Lease) or resource not in answers:
-        return None
-    answer = answers[resource]
-    return json.dumps(vars(answer) if dataclasses.is_dataclass(answer) else answer)
-
-
-def _shared(tx: Writer, world: World, record: Record, resource: Resource) -> str | None:
-    where = record.scope(resource)
-    known = tx.shared(where, resource.key)
-    if known is not None and (resource.undo is Undo.KEEP or tx.users(where, resource.key)):
+def _join(tx: Writer, world: World, record: Record, resource: Resource) -> str | None:
+    """Count `record` among the users; what the first of them found there before."""
+    scope = record.scope(resource)
+    known = tx.shared(scope, resource.key)
+    if known is not None and tx.users(scope, resource.key, at_most=1):
         return known.previous
+    found = world.exists(resource)
+    if known is not None and resource.undo is Undo.KEEP:
+        found = found and known.found  # ours has been standing here since its last user
     previous = world.previous(resource) if resource.undo is Undo.RESTORE else None
-    tx.share(where, resource, found=world.exists(resource), previous=previous)
+    tx.share(scope, resource, found=found, previous=previous)
     return previous
+
+
+def leave(tx: Writer, record: Record, resource: Resource) -> None:
+    """`record` no longer uses `resource`; once nobody does, what was found is forgotten."""
+    scope = record.scope(resource)
+    if resource.undo is not Undo.KEEP and not tx.users(
+        scope, resource.key, but=record.id, at_most=1
+    ):
+        tx.unshare(scope, resource.key)
 
 
 def doomed(tx: Reader, record: Record, steps: Iterable[Step]) -> Iterator[Step]:
@@ -60,10 +70,10 @@ def doomed(tx: Reader, record: Record, steps: Iterable[Step]) -> Iterator[Step]:
         if resource.undo is Undo.DELETE:
             yield step
         elif resource.undo is not Undo.KEEP:
-            where = record.scope(resource)
-            if tx.users(where, resource.key, but=record.id):
+            scope = record.scope(resource)
+            if tx.users(scope, resource.key, but=record.id, at_most=1):
                 continue
-            known = tx.shared(where, resource.key)
+            known = tx.shared(scope, resource.key)
             if resource.undo is Undo.RESTORE or not (known and known.found):
                 yield step
 
@@ -82,3 +92,10 @@ def batches(steps: Iterable[Step]) -> list[list[Step]]:
         listed = list(members)
         grouped += [listed] if batch else [[step] for step in listed]
     return grouped
+
+
+def _answer(answers: Mapping[Any, Any], resource: Resource) -> str | None:
+    if not isinstance(resource, Lease) or resource not in answers:
+        return None
+    answer = answers[resource]
+    return json.dumps(vars(answer) if dataclasses.is_dataclass(answer) else answer)

@@ -10,13 +10,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from ..model import ranges
 from ..model.errors import AddressInUse, AlreadyAttached, RangeFull
 from ..model.plan import Drift
 from ..model.resources import AddressLease, Leased, Range
 from ..store.leases import NO_POSITION, HeldLease
 from ..store.records import Record
 from ..store.store import Reader, Writer
-from . import addresses
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def peek(reader: Reader, lease: AddressLease, container: str, interface: str) ->
         return _leased(lease, standing.address)
     if lease.requested:
         return _leased(lease, _requested(reader, lease))
-    avoided = addresses.gateways(lease.ranges)
+    avoided = ranges.gateways(lease.ranges)
     for range in lease.ranges:
         if address := reader.never_used(lease.pool, range[:2], avoided):
             return _leased(lease, address)
@@ -94,7 +94,7 @@ def _standing(reader: Reader, lease: AddressLease, holder: _Holder) -> HeldLease
     for found in reader.leases_of(lease.pool, holder.container, holder.interface):
         if found.position not in (lease.index, NO_POSITION):
             continue
-        if not addresses.range_of(lease.ranges, found.address):
+        if not ranges.range_of(lease.ranges, found.address):
             continue
         fits = not lease.requested or found.address == _canonical(lease.requested)
         if fits and (found.record is None or found.record == holder.record):
@@ -108,7 +108,7 @@ def _standing(reader: Reader, lease: AddressLease, holder: _Holder) -> HeldLease
 
 
 def _requested(reader: Reader, lease: AddressLease) -> str:
-    addresses.place_requested(lease.ranges, lease.requested, f"pool {lease.pool}")
+    ranges.place_requested(lease.ranges, lease.requested, f"pool {lease.pool}")
     address = _canonical(lease.requested)
     found = reader.lease_at(lease.pool, address)
     if found:
@@ -129,7 +129,7 @@ def _take_requested(writer: Writer, lease: AddressLease) -> str:
 
 
 def _next(writer: Writer, lease: AddressLease) -> str:
-    avoided = addresses.gateways(lease.ranges)
+    avoided = ranges.gateways(lease.ranges)
     for range in lease.ranges:
         if address := writer.take_never_used(lease.pool, range[:2], avoided):
             return address
@@ -149,14 +149,14 @@ def _freed(reader: Reader, lease: AddressLease, avoided: frozenset[str]) -> str:
 
 def _fill(reader: Reader, pool: str, range: Range) -> str:
     held = reader.count_leases(pool, range[:2])
-    return f"{held} of {addresses.size(range)} held in {addresses.describe(range)}"
+    return f"{held} of {ranges.size(range)} held in {ranges.describe(range)}"
 
 
 def _leased(lease: AddressLease, address: str) -> Leased:
-    range = addresses.range_of(lease.ranges, address)
+    range = ranges.range_of(lease.ranges, address)
     assert range is not None  # whatever chose the address chose it out of these
     return Leased(f"{address}/{range[2]}", range[3])
 
 
 def _canonical(address: str) -> str:
-    return str(addresses.parse_ip(address, "requested address"))
+    return str(ranges.parse_ip(address, "requested address"))

@@ -18,11 +18,11 @@ from collections.abc import Iterable, Iterator
 from errno import EWOULDBLOCK
 from pathlib import Path
 
+from ..model import ranges
 from ..model.errors import ConfigError, StoreError, TryLater
 from ..model.resources import AddressLease
 from ..store.leases import NO_POSITION, HeldLease
 from ..store.store import Store, Writer
-from . import addresses
 
 _LAST = "last_reserved_ip."
 _LOCK = "lock"
@@ -92,7 +92,7 @@ def _go_on_where_it_stopped(writer: Writer, lease: AddressLease, path: Path) -> 
         last = _address(path.read_text(errors="replace").strip())
     except FileNotFoundError:
         return
-    range = addresses.range_of(lease.ranges, last) if last else None
+    range = ranges.range_of(lease.ranges, last) if last else None
     if range:
         writer.know_range(lease.pool, range[:2], since=last)
 
@@ -100,7 +100,7 @@ def _go_on_where_it_stopped(writer: Writer, lease: AddressLease, path: Path) -> 
 def _address(name: str) -> str:
     """`name` as an address in its usual spelling; "" where it is none."""
     try:
-        return str(addresses.parse_ip(name, name))
+        return str(ranges.parse_ip(name, name))
     except ConfigError:
         return ""
 

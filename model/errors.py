@@ -7,11 +7,11 @@ The tree:
     +-- InvalidEnvironment          4    a CNI_* variable is missing or wrong
     +-- UnsupportedField            2    a key or value that is understood but not supported
     +-- NamespaceError              8    CNI_NETNS is not a network namespace we may use
-    +-- TryLater                    11   somebody else is busy with it; the same call may succeed later
+    +-- TryLater                    11   somebody is busy with it; the same call may succeed later
     +-- StoreError                  5    the store can't be opened, read or written
     +-- KernelError                 102  the kernel refused a change
     +-- AlreadyAttached             100  an attachment is there already
-    +-- RangeFull                   50   no free address (STATUS), and ADD's refusal for the same reason
+    +-- RangeFull                   50   no free address: STATUS and ADD say so alike
 
 Below this tree only OSError and programming errors exist; `daemon.serve` turns
 whatever is left into code 999 at one place, as libcni does.

@@ -49,4 +49,3 @@ class Plugin:
 
     def __repr__(self) -> str:
         return f"<plugin {getattr(self, 'name', '?')}>"
-

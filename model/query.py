@@ -77,7 +77,7 @@ class LinkNamed(Query["Link | None"]):
 
 @dataclass(frozen=True)
 class AddressesOn(Query["tuple[str, ...]"]):
-    """`ip addr show dev NAME`: addresses with prefix length, no link-local IPv6; () without link."""
+    """`ip addr show dev NAME`: addresses in CIDR form, no link-local IPv6; () without link."""
 
     name: str
     place: Place = "host"
@@ -85,7 +85,7 @@ class AddressesOn(Query["tuple[str, ...]"]):
 
 @dataclass(frozen=True)
 class SysctlValue(Query["str | None"]):
-    """`sysctl net.KEY`, dots or slashes, e.g. "ipv4/ip_forward"; None where there is no such key."""
+    """`sysctl net.KEY`, with slashes: "ipv4/ip_forward"; None where there is no such key."""
 
     key: str
     place: Place = "host"

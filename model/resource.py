@@ -69,7 +69,7 @@ class Resource:
         return f"{self.kind} " + " ".join(str(getattr(self, name)) for name in self.identity)
 
     def properties(self) -> frozenset[tuple[str, str]]:
-        """The (subject, property) pairs of a Drift that making this decides, overruling earlier ones."""
+        """The (subject, property) pairs of a Drift that this decides, overruling earlier ones."""
         return frozenset()
 
 

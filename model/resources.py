@@ -146,7 +146,7 @@ class AddressRemoved(Resource):
 
 @dataclass(frozen=True, kw_only=True)
 class InterfaceRoute(Resource):
-    """`ip route append DST [via GW] dev NAME [mtu ..] [advmss ..] [metric ..] [table ..] [scope ..]`
+    """`ip route append DST [via GW] dev NAME [mtu ..] [advmss ..] [metric ..] [table ..]`
 
     Zero or None leave the kernel's default. One that exists already is no error.
     """
@@ -270,7 +270,7 @@ class AddressLease(Lease[Leased]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DelegatedLease(Lease["dict[str, Any]"]):
+class DelegatedLease(Lease[Any]):
     """What somebody else's IPAM plugin answers: the executable is run as the spec says.
 
     CNI spec 1.1.0, "Delegated plugin execution". The answer is its result document.

@@ -90,6 +90,7 @@ class BridgeConf(NetConf):
     def tagged_vlans(self) -> tuple[tuple[int, int], ...]:
         return tuple(pair for trunk in self.vlanTrunk for pair in trunk.ranges())
 
+
 def wanted_mac(request: Request) -> str:
     """CNI_ARGS MAC, overridden by args.cni.mac, overridden by runtimeConfig.mac; "" for none.
 

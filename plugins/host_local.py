@@ -14,7 +14,7 @@ from ..model.errors import ConfigError, RangeFull
 from ..model.plan import Plan
 from ..model.plugin import Plugin
 from ..model.query import FileText, Seen
-from ..ipam.addresses import RangeText, parse_range_sets, range_of
+from ..model.ranges import RangeText, parse_range_sets, range_of
 from ..model.request import Request
 from ..model.resource import Resource
 from ..model.resources import AddressLease, Range

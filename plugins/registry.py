@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from ..model.errors import CniError
 from ..model.plugin import Plugin
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 OURS = {
     "bridge": "bridge:Bridge",
@@ -42,7 +46,7 @@ def plugin_named(name: str) -> Plugin:
     return plugin
 
 
-def _third_parties():  # type: ignore[no-untyped-def]
+def _third_parties() -> EntryPoints:
     from importlib.metadata import entry_points
 
     return entry_points(group="pynet.plugins")

@@ -65,9 +65,7 @@ _SCOPE_LINK = 253
 
 
 def _setting(pair: Veth, setting: str, value: str) -> Sysctl:
-    return Sysctl(
-        setting=setting, value=value, place="sandbox", optional=True, inside=pair.key
-    )
+    return Sysctl(setting=setting, value=value, place="sandbox", optional=True, inside=pair.key)
 
 
 def _address(pair: Veth, address: str, *, dad: bool = False) -> InterfaceAddress:

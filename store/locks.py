@@ -14,6 +14,7 @@ import fcntl
 import os
 import struct
 import time
+from collections.abc import Callable
 from errno import EACCES, EAGAIN
 from pathlib import Path
 from types import TracebackType
@@ -41,11 +42,14 @@ class FileLock:
     def held(self) -> bool:
         return self._fd >= 0
 
-    def acquire(self, deadline: float) -> None:
-        """Wait until `deadline` (`time.monotonic()` seconds). Raises `TryLater`, `StoreError`."""
+    def acquire(self, deadline: float, given_up: Callable[[], bool] = lambda: False) -> None:
+        """Wait until `deadline` (`time.monotonic()` seconds), or until `given_up`.
+
+        Raises `TryLater`, `StoreError`.
+        """
         sleep = _FIRST_SLEEP
         while not self.try_acquire():
-            if time.monotonic() + sleep > deadline:
+            if time.monotonic() + sleep > deadline or given_up():
                 raise TryLater(
                     f"{self._what} is being worked on by another call; try again later",
                     details=f"lock {self.path}, its holder is unknown",

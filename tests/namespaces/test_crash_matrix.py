@@ -41,9 +41,7 @@ def first_container(host: Host, plugin: str) -> Any:
 def killed(host: Host, count: int, command: str, plugin: str, runtime: Runtime) -> bool:
     """Whether the call died at its `count`-th point; False once it has no so many."""
     try:
-        outcome = host.fork_call(
-            drive.killed_at, count, command, config_of(plugin), runtime
-        ).wait()
+        outcome = host.fork_call(drive.killed_at, count, command, config_of(plugin), runtime).wait()
     except DiedBySignal:
         return True
     assert outcome.status == 0, outcome.stdout

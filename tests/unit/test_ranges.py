@@ -8,9 +8,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pynet.ipam import addresses
-from pynet.ipam.addresses import RangeText, parse_range, parse_range_sets
+from pynet.model import ranges
 from pynet.model.errors import ConfigError
+from pynet.model.ranges import RangeText, parse_range, parse_range_sets
 
 MAPPED = IPv6Network("::ffff:0:0/96")  # IPv4 addresses, written in IPv6
 
@@ -83,7 +83,7 @@ def test_range_of_finds_what_is_within(subnet: IPv4Network | IPv6Network, ip: ob
     within = address.version == subnet.version and (
         int(ip_address(range[0])) <= int(address) <= int(ip_address(range[1]))
     )
-    assert addresses.range_of([range], str(ip)) == (range if within else None)
+    assert ranges.range_of([range], str(ip)) == (range if within else None)
 
 
 @pytest.mark.parametrize(
@@ -145,17 +145,17 @@ def test_ranges_of_one_subnet_need_not_overlap() -> None:
     ((low, high),) = parse_range_sets([halves])
     assert low == ("10.0.0.1", "10.0.0.127", 24, "10.0.0.1")
     assert high == ("10.0.0.128", "10.0.0.254", 24, "10.0.0.1")
-    assert (addresses.size(low), addresses.size(high)) == (127, 127)
+    assert (ranges.size(low), ranges.size(high)) == (127, 127)
 
 
 def test_a_requested_address_is_placed_or_refused() -> None:
     ranges = parse_range_sets([[RangeText("10.0.0.0/24"), RangeText("10.0.1.0/24")]])[0]
-    assert addresses.place_requested(ranges, "10.0.1.7", "x") == ranges[1]
-    assert addresses.place_requested(ranges, "::ffff:10.0.0.7", "x") == ranges[0]
+    assert ranges.place_requested(ranges, "10.0.1.7", "x") == ranges[1]
+    assert ranges.place_requested(ranges, "::ffff:10.0.0.7", "x") == ranges[0]
     for address, told in (
         ("10.0.2.1", "in no range of 10.0.0.1-10.0.0.254/24, 10.0.1.1-10.0.1.254/24"),
         ("10.0.1.1", "the gateway's"),
         ("nonsense", "not an IP address"),
     ):
         with pytest.raises(ConfigError, match=f"runtimeConfig.ips.*{address}.*{told}"):
-            addresses.place_requested(ranges, address, "runtimeConfig.ips[0]")
+            ranges.place_requested(ranges, address, "runtimeConfig.ips[0]")

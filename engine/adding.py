@@ -1,0 +1,125 @@
+"""One ADD after its intent is written down: plan, journal, apply.
+
+An address is held from the moment it is chosen: the plan is finished and journalled, and
+its leases are taken, in one transaction, so nobody can be given the same one. Somebody
+else's IPAM can't take part in that; it is run before, with what it needs made first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from time import monotonic
+
+from ..ipam import lessor
+from ..ipam.takeover import takeover
+from ..model.errors import TableMissing, TryLater
+from ..model.plan import Plan
+from ..model.plugin import Plugin
+from ..model.query import Answers, Unanswered
+from ..model.request import Request
+from ..model.resource import Lease, Resource
+from ..model.resources import AddressLease, DelegatedLease
+from ..store.records import Record, Step
+from . import faults, journal
+from .request_record import Call
+from .site import Site
+
+IN_TABLE = ("masquerade-prefix", "nft-element", "nft-shared-element")
+"""The kinds of resource that stand in our nftables tables."""
+
+
+@dataclass
+class Addition:
+    """`record` is the intent, and grows with what is journalled; `cancelled` tells that
+    nobody waits for the answer any more; `timings` is told what each step took, in seconds.
+    """
+
+    site: Site
+    plugin: Plugin
+    request: Request
+    environ: Mapping[str, str]
+    record: Record
+    cancelled: Callable[[], bool]
+    timings: Callable[[str, float], None] | None = None
+    answers: Answers = field(default_factory=Answers)
+    _made: set[Resource] = field(default_factory=set)
+
+    def look(self) -> None:
+        """Answer questions until the plan is whole or wants a lease of ours."""
+        while True:
+            try:
+                self.plugin.plan(self.request, self.answers)
+                return
+            except Unanswered as gap:
+                question = gap.question
+            if isinstance(question, AddressLease):
+                takeover(self.site.store, question)
+                return
+            if isinstance(question, DelegatedLease):
+                self._ask_foreign_ipam(question)
+            else:
+                self.answers[question] = self.site.look(question)
+
+    def pend(self) -> Plan:
+        """The whole plan, journalled together with its leases. Raises `RangeFull`."""
+        given = Answers(self.answers)
+        with self.site.store.write() as tx:
+            while True:
+                try:
+                    plan = self.plugin.plan(self.request, given)
+                    break
+                except Unanswered as gap:
+                    question = gap.question
+                if isinstance(question, AddressLease):
+                    given[question] = lessor.take(tx, question, self.record)
+                else:
+                    given[question] = self.site.look(question)
+            steps = journal.note(tx, self.site.world, self.record, plan.resources, given)
+            self.record = tx.pend(self.record, steps)
+        faults.point()
+        return plan
+
+    def apply(self, resources: Iterable[Resource]) -> None:
+        """Make what is not made yet, batch by batch."""
+        steps = [
+            Step(0, resource)
+            for resource in resources
+            if not isinstance(resource, Lease) and resource not in self._made
+        ]
+        for group in journal.batches(steps):
+            if self.cancelled():
+                raise TryLater("the caller hung up before the attachment was ready")
+            self._make([step.resource for step in group])
+            faults.point()
+
+    def _make(self, resources: list[Resource]) -> None:
+        began = monotonic()
+        try:
+            self.site.world.create(resources)
+        except TableMissing:
+            rebuild_tables(self.site)
+            self.site.world.create(resources)
+        self._made.update(resources)
+        if self.timings:
+            described = "; ".join(resource.describe() for resource in resources)
+            self.timings(described, monotonic() - began)
+
+    def _ask_foreign_ipam(self, lease: DelegatedLease) -> None:
+        """CNI spec 1.1.0, section 4: DHCP needs the interface, so that is made before."""
+        first = lease.after()
+        with self.site.store.write() as tx:
+            steps = journal.note(tx, self.site.world, self.record, (*first, lease), self.answers)
+            self.record = tx.pend(self.record, steps)
+        faults.point()
+        self.apply(first)
+        call = Call(self.environ, self.request.config)
+        self.answers[lease] = self.site.delegate(lease.binary, "ADD", call)
+        faults.point()
+
+
+def rebuild_tables(site: Site) -> None:
+    """Make our nftables tables anew and fill in what the records say belongs there."""
+    with site.store.read() as tx:
+        resources = list(tx.resources(site.world.host, IN_TABLE))
+    site.world.rebuild(resources)

@@ -1,0 +1,55 @@
+"""Where a request is carried out: the store, the world, and who runs somebody else's plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..model.errors import CniError
+from ..model.query import LinkNamed, Query
+from ..model.request import Attachment
+from ..model.resource import Lease
+from ..model.resources import Veth
+from ..store.locks import AttachmentLock
+from ..store.records import Record
+from ..store.store import Store
+from .request_record import Call
+from .world import World
+
+Delegate = Callable[[str, str, Call], dict[str, Any]]
+"""(binary, CNI_COMMAND, call) -> the document on its stdout. Raises `DelegateFailed`."""
+
+
+def no_delegate(binary: str, command: str, call: Call) -> dict[str, Any]:
+    raise CniError(f"{binary}: nothing here can run somebody else's plugin")
+
+
+@dataclass(frozen=True)
+class Site:
+    store: Store
+    world: World
+    delegate: Delegate = no_delegate
+
+    def look(self, question: Query[Any] | Lease[Any]) -> Any:
+        """The world's answer. Raises `CniError` for a lease: nobody here gives one of its kind."""
+        if isinstance(question, Lease):
+            raise CniError(f"nothing here leases {question.describe()}")
+        return self.world.look(question)
+
+    def lock(self, attachment: Attachment) -> AttachmentLock:
+        return AttachmentLock(self.store.path.parent, self.world.host, attachment)
+
+    def is_forsaken(self, record: Record) -> bool:
+        """Whether its namespace is provably gone: the host's end of the pair went with it.
+
+        Where nothing of an attachment stands on the host there is no such proof.
+        """
+        with self.store.read() as tx:
+            steps = tx.steps(record)
+        pairs = [step.resource for step in steps if isinstance(step.resource, Veth)]
+        return bool(pairs) and not any(self._stands(pair) for pair in pairs)
+
+    def _stands(self, pair: Veth) -> bool:
+        link = self.world.look(LinkNamed(pair.name))
+        return link is not None and link.mac == pair.mac
