@@ -41,8 +41,8 @@ class Forked(Generic[T]):
         os.close(answer_write)
 
     def kill(self, number: int = signal.SIGKILL) -> None:
-        """Send a signal; SIGKILL ends the function too."""
-        os.kill(self.pid, number)
+        """Send the function a signal."""
+        os.kill(self.pid, syscalls.KILL if number == signal.SIGKILL else number)
 
     def end(self) -> None:
         """Kill it, whatever it is doing, and forget its result."""
@@ -56,7 +56,8 @@ class Forked(Generic[T]):
             data = answer.read()
         _, status = os.waitpid(self.pid, 0)
         if os.WIFSIGNALED(status):
-            raise DiedBySignal(os.WTERMSIG(status))
+            number = os.WTERMSIG(status)  # KILL itself, where it came before it could be passed on
+            raise DiedBySignal(signal.SIGKILL if number == syscalls.KILL else number)
         if not data:
             raise LabError(
                 f"the forked function left with status {os.waitstatus_to_exitcode(status)}"
@@ -77,8 +78,7 @@ def _relay(work: Callable[[], Any], enter: Callable[[], None], answer: int) -> N
     except Exception as error:
         _send(answer, False, error)
         return
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # a reader of any of them waits for its end
-    syscalls.end_like(child)
+    syscalls.stand_for(child)
 
 
 def _answer_with(work: Callable[[], Any], answer: int) -> None:

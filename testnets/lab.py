@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,7 +25,16 @@ from . import syscalls
 from .forked import DiedBySignal, Forked, LabError
 from .holder import Holder
 
-__all__ = ["CommandFailed", "Container", "DiedBySignal", "Forked", "Host", "Lab", "LabError"]
+__all__ = [
+    "CommandFailed",
+    "Container",
+    "DiedBySignal",
+    "Forked",
+    "Host",
+    "Lab",
+    "LabError",
+    "Process",
+]
 
 T = TypeVar("T")
 
@@ -42,6 +50,14 @@ class CommandFailed(subprocess.CalledProcessError):
     def __str__(self) -> str:
         said = b"\n".join(filter(None, (self.output, self.stderr)))
         return f"{super().__str__()}\n{said.decode(errors='replace')}"
+
+
+class Process(subprocess.Popen[bytes]):
+    """A command in a lab. A process outside stands for it, and passes on what it is sent."""
+
+    def kill(self) -> None:
+        """Send the command SIGKILL."""
+        self.send_signal(syscalls.KILL)
 
 
 class Container:
@@ -88,13 +104,9 @@ class Host:
         netns: Container | str | None = None,
         env: Mapping[str, str] | None = None,
         **options: Any,
-    ) -> subprocess.Popen[bytes]:
-        """Start a command in the host; `env` is added to the lab's plain environment.
-
-        The process one gets stands for the command: it passes signals on, SIGKILL ends both,
-        and its status is the command's.
-        """
-        return subprocess.Popen(
+    ) -> Process:
+        """Start a command in the host; `env` is added to the lab's plain environment."""
+        return Process(
             list(argv),
             env={**plain_environment(), **(env or {})},
             preexec_fn=lambda: self._stand_in(netns),
@@ -161,10 +173,7 @@ class Host:
         syscalls.die_with_parent()
         child = os.fork()
         if child:
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
-                signal.signal(number, lambda number, _: os.kill(child, number))
-            os.closerange(0, os.sysconf("SC_OPEN_MAX"))
-            syscalls.end_like(child)
+            syscalls.stand_for(child)
         syscalls.die_with_parent()
 
 

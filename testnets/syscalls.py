@@ -20,6 +20,9 @@ CLONE_NEWNET = 0x40000000
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 MNT_DETACH = 2
 
+KILL = signal.SIGRTMIN
+_PASSED_ON = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+
 _PR_SET_PDEATHSIG = 1
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 1
@@ -74,9 +77,21 @@ def end_like(pid: int) -> NoReturn:
         number = os.WTERMSIG(status)
         if number != signal.SIGKILL:
             signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
         os.kill(os.getpid(), number)
     os._exit(os.waitstatus_to_exitcode(status))
+
+
+def stand_for(pid: int) -> NoReturn:
+    """Pass signals on to the child `pid`, hold none of its files, and end as it does.
+
+    KILL is passed on as SIGKILL. Killed itself, this process would leave the child, though it
+    dies too, to be reaped by the machine's init, and a pid namespace ends only after that.
+    """
+    passed = {number: number for number in _PASSED_ON} | {KILL: signal.SIGKILL}
+    for number, means in passed.items():
+        signal.signal(number, lambda *_, means=means: os.kill(pid, means))
+    os.closerange(0, os.sysconf("SC_OPEN_MAX"))
+    end_like(pid)
 
 
 def fork(work: Callable[[], object]) -> int:

@@ -167,6 +167,13 @@ def test_signals_reach_a_command(host: Host) -> None:
     with host.popen(["sleep", "1000"]) as process:
         process.terminate()
         assert process.wait() == -signal.SIGTERM
+    with host.popen(["sleep", "1000"]) as process:
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    with pytest.raises(DiedBySignal, match="SIGKILL"):
+        forked = host.fork_call(signal.pause)
+        forked.kill()
+        forked.wait()
 
 
 def test_a_call_gives_result_exception_or_death(host: Host) -> None:
