@@ -42,7 +42,8 @@ class Assigned(NamedTuple):
     @property
     def link_local(self) -> bool:
         """Whether it is in fe80::/10."""
-        return self.address[:3] in ("fe8", "fe9", "fea", "feb")
+        first = self.address.partition(":")[0]
+        return len(first) == 4 and first[:3] in ("fe8", "fe9", "fea", "feb")
 
 
 def on(sock: Socket, index: int, family: int = 0) -> list[Assigned]:

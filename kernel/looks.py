@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..model.errors import CniError, Code, Declined
@@ -59,8 +58,7 @@ class Looker:
     def file(self, query: FileText) -> str | None:
         self._needs_mounts(query.path)
         try:
-            with open(query.path, encoding="utf-8", errors="replace") as file:
-                return file.read()
+            return Path(query.path).read_text(encoding="utf-8", errors="replace")
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -73,9 +71,9 @@ class Looker:
         ours = "" if query.type in self.our_plugins else None
         self._needs_mounts(f"CNI_PATH ({query.type})")
         for directory in query.path:
-            path = os.path.join(directory, query.type)
+            path = Path(directory, query.type)
             if _is_file(path):
-                return "" if _is_ours(path) else path
+                return "" if _is_ours(path) else str(path)
         return ours
 
     def _needs_mounts(self, path: str) -> None:
@@ -83,15 +81,15 @@ class Looker:
             raise Declined(f"{path} is in another mount namespace than this process")
 
 
-def _is_file(path: str) -> bool:
+def _is_file(path: Path) -> bool:
     try:
-        return stat.S_ISREG(os.stat(path).st_mode)
-    except OSError:
+        return path.is_file()
+    except OSError:  # a directory we may not search holds nothing, as in the reference
         return False
 
 
-def _is_ours(path: str) -> bool:
-    return os.path.basename(os.path.realpath(path)) == _LAUNCHER
+def _is_ours(path: Path) -> bool:
+    return path.resolve().name == _LAUNCHER
 
 
 _LOOKS: dict[type[Query[Any]], Callable[[Looker, Any], Any]] = {

@@ -17,13 +17,14 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from ..model.errors import NamespaceError
 
 CLONE_NEWNET = 0x40000000
 _NS_GET_NSTYPE = 0xB703  # _IO(NSIO, 3), linux/nsfs.h
 _SO_NETNS_COOKIE = 71  # asm-generic/socket.h, Linux 5.14
-_CURRENT = "/proc/thread-self/ns/net"
+_CURRENT = Path("/proc/thread-self/ns/net")
 _KINDS = {  # linux/sched.h
     0x00020000: "mount",
     0x02000000: "cgroup",
@@ -120,7 +121,7 @@ def identity(fd: int) -> tuple[int, int]:
 
 def is_current(fd: int) -> bool:
     """Whether this thread is in `fd`'s namespace already."""
-    status = os.stat(_CURRENT)
+    status = _CURRENT.stat()
     return identity(fd) == (status.st_dev, status.st_ino)
 
 

@@ -46,7 +46,10 @@ _NEXTHOP = struct.Struct("=HBBi")  # rtnexthop: length, flags, hops, index
 
 
 class Route(NamedTuple):
-    """A unicast route through the link of index `link`; 0 and None where the kernel's default holds."""
+    """A unicast route through the link of index `link`.
+
+    0 and None stand for the kernel's default.
+    """
 
     destination: bytes
     length: int

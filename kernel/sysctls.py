@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 
 from ..model.errors import ConfigError, KernelError
 from .namespaces import entered
@@ -85,6 +86,6 @@ _REASONS = {
 def _refusal(what: str, error: OSError) -> KernelError:
     code = error.errno or 0
     reason = _REASONS.get(code, error.strerror)
-    if code == errno.ENOENT and not os.path.isdir(_ROOT):
+    if code == errno.ENOENT and not Path(_ROOT).is_dir():
         reason = f"there is no {_ROOT} here; is /proc mounted?"
     return KernelError(f"{what}: {reason}", errno=code)

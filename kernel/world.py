@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from itertools import groupby
 from types import TracebackType
 from typing import Any
@@ -55,9 +56,10 @@ class KernelWorld:
                 sandbox_fd = None
         self._host_fd = host_fd
         self._warm = warm
+        self._opened = ExitStack()
         self._at = Places(host_fd, sandbox_fd, netns, warm)
+        self._opened.callback(self._at.close)
         self._looker = Looker(self._at, same_mounts, our_plugins)
-        self._visits: list[tuple[int, KernelWorld]] = []
         try:
             self.host = self._at.cookie("host")
             self.sandbox = self._at.cookie("sandbox")
@@ -78,11 +80,7 @@ class KernelWorld:
 
     def close(self) -> None:
         """Let go of everything opened here; a closed world is not used again."""
-        visits, self._visits = self._visits, []
-        for fd, world in visits:
-            world.close()
-            os.close(fd)
-        self._at.close()
+        self._opened.close()
 
     def visiting(self, netns: str, sandbox: str) -> KernelWorld:
         """The same host with the sandbox at `netns`, if its cookie is still `sandbox`.
@@ -90,24 +88,24 @@ class KernelWorld:
         It closes with this world.
         """
         if sandbox and netns:
-            try:
-                fd = namespaces.open_namespace(netns)
-            except (OSError, NamespaceError):
-                return self._with(None, netns)
-            world = self._with(fd, netns)
-            self._visits.append((fd, world))
-            if world.sandbox == sandbox:
-                return world
-        return self._with(None, netns)
+            with suppress(OSError, NamespaceError):
+                world = self._visit(namespaces.open_namespace(netns), netns)
+                if world.sandbox == sandbox:
+                    return world
+        return self._visit(None, netns)
 
-    def _with(self, sandbox_fd: int | None, netns: str) -> KernelWorld:
-        return KernelWorld(
-            self._host_fd,
-            sandbox_fd,
-            netns=netns,
-            same_mounts=self._looker.same_mounts,
-            our_plugins=self._looker.our_plugins,
-            warm=self._warm,
+    def _visit(self, sandbox_fd: int | None, netns: str) -> KernelWorld:
+        if sandbox_fd is not None:
+            self._opened.callback(os.close, sandbox_fd)
+        return self._opened.enter_context(
+            KernelWorld(
+                self._host_fd,
+                sandbox_fd,
+                netns=netns,
+                same_mounts=self._looker.same_mounts,
+                our_plugins=self._looker.our_plugins,
+                warm=self._warm,
+            )
         )
 
     # --- the engine's questions and orders ----------------------------------------------
