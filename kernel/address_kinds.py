@@ -44,10 +44,25 @@ def _drift(sock: Socket, name: str, cidr: str) -> list[Drift]:
 
 
 def _remove(sock: Socket, name: str, cidr: str) -> None:
+    """`ip addr del CIDR dev NAME`, and nothing else.
+
+    With the first IPv4 address of a subnet the kernel takes the others of it, too (unless
+    `promote_secondaries` is set): they are put back.
+    """
     link = links.by_name(sock, name)
-    if link is not None:
-        with tolerating(GONE):
-            sock.transact(addresses.removed(link.index, name, cidr))
+    if link is None or _of(sock, link, cidr) is None:
+        return
+    before = _texts(sock, link, cidr)
+    with tolerating(GONE):
+        sock.transact(addresses.removed(link.index, name, cidr))
+    lost = before - _texts(sock, link, cidr) - {addresses.canonical(cidr)}
+    for text in sorted(lost):
+        with tolerating(THERE):
+            sock.transact(addresses.added(link.index, name, text))
+
+
+def _texts(sock: Socket, link: Link, cidr: str) -> set[str]:
+    return {each.address for each in addresses.on(sock, link.index, family_of(cidr))}
 
 
 class InterfaceAddressHandler(Handler[InterfaceAddress]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
-from ..model.errors import KernelError
+from ..model.errors import CniError
 from ..model.plan import Drift
 from ..model.resource import Resource
 from .places import Places
@@ -43,7 +43,7 @@ class Handler(Generic[Kind]):
         for resource, previous in doomed:
             try:
                 self.delete(at, resource, previous)
-            except KernelError as error:
+            except CniError as error:
                 failures.append(error)
         raise_all(failures)
 

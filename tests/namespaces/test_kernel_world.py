@@ -19,7 +19,7 @@ from pynet.kernel.kinds import HANDLERS
 from pynet.kernel.warm import Warm
 from pynet.kernel.world import KernelWorld
 from pynet.model import resources as kinds
-from pynet.model.errors import CniError, Declined, NamespaceError
+from pynet.model.errors import CniError, Declined, NamespaceError, TableMissing
 from pynet.model.query import FileText, LinkNamed, PluginBinary
 from pynet.model.resource import Lease, Resource, Unknown
 
@@ -117,6 +117,25 @@ def test_a_record_of_another_version_is_left_alone(pair: Pair) -> None:
         assert not world.exists(strange)
         assert world.previous(strange) is None
         world.delete([(strange, None)])
+
+
+def test_elements_need_the_table_and_a_rebuilt_table_holds_them(pair: Pair, warm: Warm) -> None:
+    prefix = kinds.MasqueradePrefix(family=4, length=24)
+    network = kinds.SharedElement(set="network4_24", item=("10.1.0.0", "10.1.0.0"))
+    element = kinds.Element(set="masquerade4", item=("10.1.0.2",))
+    for world in (pair.world(), pair.world(warm=warm)):
+        with world:
+            with pytest.raises(TableMissing):
+                world.create([element])
+            world.rebuild([prefix, network])
+            assert not world.exists(element)
+            world.create([element])
+            for resource in (prefix, network, element):
+                assert world.exists(resource)
+                assert world.verify(resource) == []
+            world.delete([(element, None)])
+            assert not world.exists(element)
+        pair.run(pair.host, "nft", "flush", "ruleset")
 
 
 # --- which namespaces --------------------------------------------------------------------
