@@ -106,7 +106,7 @@ def _of_result(request: Request, index: int | None) -> list[Resource]:
                 name=request.interface,
                 place="sandbox",
                 dst=route.dst,
-                gw=route.gw,
+                gw=result.next_hop(route),
                 table=route.table,
             )
         )

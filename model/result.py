@@ -59,3 +59,18 @@ class Result:
     ips: tuple[Address, ...] = ()
     routes: tuple[Route, ...] = ()
     dns: Dns = field(default_factory=Dns)
+
+    def next_hop(self, route: Route) -> str:
+        """The gateway `route` goes by: its own, else that of the first address of its family.
+
+        "" for a route that ends on the link.
+        """
+        if route.scope == _SCOPE_LINK:
+            return ""
+        version_6 = ":" in route.dst
+        gateways = (ip.gateway for ip in self.ips if (":" in ip.address) == version_6)
+        gateway = route.gw or next(gateways, "")
+        return gateway if (":" in gateway) == version_6 else ""
+
+
+_SCOPE_LINK = 253  # linux/rtnetlink.h, RT_SCOPE_LINK

@@ -40,28 +40,18 @@ def configure(pair: Veth, addressed: Result, *, dad: bool) -> Iterator[Resource]
 def routes(pair: Veth, addressed: Result) -> Iterator[Resource]:
     """The result's routes; one without `gw` goes by the first gateway of its family."""
     for route in addressed.routes:
-        gw = route.gw or next(
-            (ip.gateway for ip in addressed.ips if (":" in ip.address) == (":" in route.dst)), ""
-        )
-        if gw and ((":" in gw) != (":" in route.dst)):
-            gw = ""
-        if route.scope == _SCOPE_LINK:
-            gw = ""
         yield InterfaceRoute(
             name=pair.peer,
             place="sandbox",
             inside=pair.key,
             dst=route.dst,
-            gw=gw,
+            gw=addressed.next_hop(route),
             mtu=route.mtu,
             advmss=route.advmss,
             priority=route.priority,
             table=route.table,
             scope=route.scope,
         )
-
-
-_SCOPE_LINK = 253
 
 
 def _setting(pair: Veth, setting: str, value: str) -> Sysctl:
