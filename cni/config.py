@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args, get_
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from ..model.errors import ConfigError, DecodingError
+from ..model.errors import CniError, ConfigError, DecodingError
 from ..model.result import Dns
 from .keys import Keys, get, shown
 from .names import name_problem, type_problem
@@ -153,20 +153,40 @@ def parse_model(model: type[Model], config: Mapping[str, Any]) -> Model:
 
     A `CniError` that a validator raises passes as it is (code 2, for instance).
     """
-    document = _shape(model)(
-        # The runtime's own keys are no plugin's configuration, and can be very long (GC).
-        {key: value for key, value in config.items() if not key.startswith("cni.dev/")}
-    )
+    document = _document(model, config)
     try:
-        # From JSON, not from Python values: only there does pydantic's strict mode mean
-        # JSON's types (a list for a tuple, a string for an address).
-        return model.model_validate_json(json.dumps(document))
+        return _validated(model, document)
     except ValidationError as error:
-        problems = list(dict.fromkeys(_problems(error, document)))
+        problems = _distinct_problems(error, document)
         raise ConfigError(
             "; ".join(problem for _, problem in problems[:3]),
             details=json.dumps([path for path, _ in problems]),
         ) from None
+
+
+def find_problems(model: type[BaseModel], config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """All that keeps `config` from being a `model`: paths of keys, each with a line for people."""
+    document = _document(model, config)
+    try:
+        _validated(model, document)
+    except ValidationError as error:
+        return _distinct_problems(error, document)
+    except CniError as error:
+        return [("", error.msg)]
+    return []
+
+
+def _document(model: type[BaseModel], config: Mapping[str, Any]) -> Any:
+    return _shape(model)(
+        # The runtime's own keys are no plugin's configuration, and can be very long (GC).
+        {key: value for key, value in config.items() if not key.startswith("cni.dev/")}
+    )
+
+
+def _validated(model: type[Model], document: Any) -> Model:
+    # From JSON, not from Python values: only there does pydantic's strict mode mean
+    # JSON's types (a list for a tuple, a string for an address).
+    return model.model_validate_json(json.dumps(document))
 
 
 @cache
@@ -248,6 +268,10 @@ _EXPECTED = {
     "less_than": "is not below {lt}",
     "less_than_equal": "is above {le}",
 }
+
+
+def _distinct_problems(error: ValidationError, document: Any) -> list[tuple[str, str]]:
+    return list(dict.fromkeys(_problems(error, document)))
 
 
 def _problems(error: ValidationError, document: Any) -> Iterator[tuple[str, str]]:
