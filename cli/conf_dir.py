@@ -7,7 +7,9 @@ from pathlib import Path
 
 from ..cni.conflist import NetworkList, find_network, read_file
 from ..cni.keys import get
-from ..model.errors import CniError, ConfigError
+from ..cni.version import SUPPORTED
+from ..model.errors import CniError, ConfigError, IncompatibleVersion
+from .lazy import did_you_mean
 
 DEFAULT = "/etc/cni/net.d"
 _SUFFIXES = (".conflist", ".conf", ".json")
@@ -54,15 +56,22 @@ def network_named(name: str, directory: str) -> NetworkList:
     read = files(directory)
     known = [found.network.name for found in networks(directory) if found.network]
     try:
-        return find_network(name, read)
+        return _of_known_version(find_network(name, read))
     except ConfigError:
         if name in known or any(found.error for found in networks(directory)):
             raise
-    from .lazy import did_you_mean
-
     near = did_you_mean(name, known)
-    there = f"there are {', '.join(dict.fromkeys(known))}" if known else "there is none at all"
+    there = f"it has {', '.join(dict.fromkeys(known))}" if known else "it has none at all"
     raise ConfigError(f'there is no network "{name}" in {directory}: {there}{near}')
+
+
+def _of_known_version(network: NetworkList) -> NetworkList:
+    if network.cni_version not in SUPPORTED:
+        raise IncompatibleVersion(
+            f'network {network.name}: cniVersion "{network.cni_version}" is not one of '
+            f"{', '.join(SUPPORTED)}"
+        )
+    return network
 
 
 def _order(file: str) -> tuple[bool, str]:

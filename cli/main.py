@@ -97,15 +97,16 @@ def describe(error: BaseException) -> str:
     from ..model.errors import CniError
 
     if isinstance(error, BaseExceptionGroup):
-        return "; ".join(describe(member) for member in error.exceptions)
-    if isinstance(error, CniError):
+        said = "; ".join(describe(member) for member in error.exceptions)
+    elif isinstance(error, CniError):
         # Details are for machines where they are JSON; else they say more of the same.
         more = error.details if error.details[:1] not in ("[", "{") else ""
-        known = not more or more in error.msg
-        return error.msg if known else f"{error.msg} ({more})"
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)
+        said = error.msg if not more or more in error.msg else f"{error.msg} ({more})"
+    elif isinstance(error, OSError) and error.strerror and error.filename:
+        said = f"{error.filename}: {error.strerror}"
+    else:
+        said = str(error)
+    return "; ".join([said, *getattr(error, "__notes__", ())])
 
 
 def _wrong_usage(error: click.UsageError) -> int:

@@ -1,0 +1,141 @@
+"""What ADD answered, kept for CHECK, DEL and GC: files as libcni writes and reads them.
+
+Rules that hold here:
+- A file appears whole or not at all (libcni writes in place).
+- One that can't be read is as good as none: it must never keep a DEL from its work.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..cni.conflist import NetworkList, parse_list
+from ..cni.config import decode
+from ..model.errors import CniError
+from .execution import Target
+
+KIND = "cniCacheV1"
+ROOTS = Path("/var/lib/cni")
+
+
+def default_directory() -> Path:
+    """libcni's for root; for anybody else beside pynet's state. Raises `CniError`."""
+    if os.geteuid() == 0:
+        return ROOTS
+    from ..daemon.settings import settings
+
+    return settings(os.environ).state / "cni"
+
+
+@dataclass(frozen=True)
+class Cached:
+    """One attachment: what it was made with, and the result document of its ADD."""
+
+    network: str
+    target: Target
+    result: Mapping[str, Any] = field(default_factory=dict)
+    config: bytes = b""
+
+    def network_list(self) -> NetworkList | None:
+        """The network as it was at ADD; None where the file does not say."""
+        try:
+            return parse_list(decode(self.config))
+        except CniError:
+            return None
+
+
+class ResultCache:
+    def __init__(self, directory: Path) -> None:
+        self.results = directory / "results"
+
+    def write(self, network: NetworkList, target: Target, result: Mapping[str, Any]) -> None:
+        """Keep `result`, in place of an earlier one. Raises OSError."""
+        pairs = [pair.split("=", 1) for pair in target.args.split(";") if "=" in pair]
+        document = {
+            "kind": KIND,
+            "containerId": target.container,
+            "config": base64.b64encode(_configuration(network)).decode(),
+            "ifName": target.interface,
+            "networkName": network.name,
+            "netns": target.netns,
+            "cniArgs": pairs,
+            "capabilityArgs": target.capabilities,
+            "result": result,
+        }
+        document = {key: value for key, value in document.items() if value}
+        self.results.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._path(network.name, target)
+        # A name that no attachment can have: container ids begin with a letter or digit.
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            temporary.write_text(json.dumps(document))
+            temporary.chmod(0o600)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def read(self, network: str, target: Target) -> Cached | None:
+        """The attachment's entry; None where there is none that can be read."""
+        found = _read(self._path(network, target))
+        mine = found and (found.network, found.target.container, found.target.interface)
+        return found if mine == (network, target.container, target.interface) else None
+
+    def remove(self, network: str, target: Target) -> None:
+        """Forget it; its absence is no error. Raises OSError."""
+        self._path(network, target).unlink(missing_ok=True)
+
+    def attachments(self, network: str | None = None) -> Iterator[Cached]:
+        """All that can be read, or those of one network, by file name."""
+        try:
+            paths = sorted(self.results.iterdir())
+        except OSError:
+            return
+        for path in paths:
+            found = None if path.name.startswith(".") else _read(path)
+            if found and network in (None, found.network):
+                yield found
+
+    def _path(self, network: str, target: Target) -> Path:
+        return self.results / f"{network}-{target.container}-{target.interface}"
+
+
+def _configuration(network: NetworkList) -> bytes:
+    """The list with everything drawn into it from other files."""
+    return json.dumps(
+        {
+            "cniVersion": network.cni_version,
+            "name": network.name,
+            "disableCheck": network.disable_check,
+            "disableGC": network.disable_gc,
+            "loadOnlyInlinedPlugins": True,
+            "plugins": network.plugins,
+        }
+    ).encode()
+
+
+def _read(path: Path) -> Cached | None:
+    try:
+        document = json.loads(path.read_bytes())
+        if not isinstance(document, dict) or document.get("kind") != KIND:
+            return None
+        pairs = document.get("cniArgs") or []
+        target = Target(
+            container=document["containerId"],
+            netns=document.get("netns", ""),
+            interface=document["ifName"],
+            args=";".join(f"{key}={value}" for key, value in pairs),
+            capabilities=document.get("capabilityArgs") or {},
+        )
+        config = base64.b64decode(document.get("config", ""))
+        result = document.get("result") or {}
+        return Cached(document["networkName"], target, result, config)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, binascii.Error):
+        return None

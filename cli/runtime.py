@@ -1,0 +1,192 @@
+"""What a container runtime does with a network: its plugins in order, results handed on and kept.
+
+CNI spec 1.1.0, "Section 3: Execution of Network Configurations", read as libcni reads it
+where it leaves a choice. What libcni leaves undone, this does: a failed ADD is taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..cni import version
+from ..cni.conflist import NetworkList, PluginObject, executions, plugin_config
+from ..cni.keys import get
+from ..model.errors import CniError, Code, ConfigError
+from ..model.request import Command
+from .execution import PluginError, Plugins, Target
+from .interfaces import interface_stands
+from .result_cache import ResultCache
+
+_SINCE = {Command.CHECK: "0.4.0", Command.GC: "1.1.0", Command.STATUS: "1.1.0"}
+
+
+@dataclass
+class Runtime:
+    plugins: Plugins
+    cache: ResultCache
+
+    def add(self, network: NetworkList, target: Target) -> dict[str, Any]:
+        """Attach; the result document of the last plugin. Raises `CniError`, OSError.
+
+        After an error nothing of the attachment is left, unless it was there before.
+        """
+        there_before = self._stands(network, target)
+        result: dict[str, Any] | None = None
+        try:
+            for plugin in executions(network, Command.ADD):
+                config = plugin_config(network, plugin, result, target.capabilities)
+                result = self._run(network, plugin, Command.ADD, target, config)
+            assert result is not None  # a list has at least one plugin
+            self.cache.write(network, target, result)
+        except BaseException as error:
+            refused = result is None and (there_before or _says_attached(error))
+            if not refused:
+                self._take_back(network, target, error)
+            raise
+        return result
+
+    def delete(self, network: NetworkList, target: Target) -> None:
+        """Detach, backwards; the first error ends it, and it can be tried again."""
+        cached = self.cache.read(network.name, target)
+        for plugin in executions(network, Command.DEL):
+            self._delete_one(network, plugin, target, cached.result if cached else None)
+        self.cache.remove(network.name, target)
+
+    def check(self, network: NetworkList, target: Target) -> bool:
+        """Whether there was anything to ask: not where the network has disabled it.
+
+        Raises `CheckFailed` naming what is not as it was made, `CniError`.
+        """
+        plugins = executions(network, Command.CHECK)
+        if not plugins:
+            return False
+        self._refuse_older(network, Command.CHECK)
+        cached = self.cache.read(network.name, target)
+        if cached is None:
+            raise ConfigError(
+                f"nothing is known of {target.container} on {network.name} as {target.interface}: "
+                f"{self.cache.results} has no result of its ADD; was it made by this runtime?"
+            )
+        for plugin in plugins:
+            config = plugin_config(
+                network, plugin, cached.result, target.capabilities, command=Command.CHECK
+            )
+            self._run(network, plugin, Command.CHECK, target, config)
+        return True
+
+    def status(self, network: NetworkList) -> bool:
+        """Whether there was anything to ask: not before 1.1.0.
+
+        Raises the error of the first plugin with which an ADD would not work now.
+        """
+        if self._is_older(network, Command.STATUS):
+            return False
+        for plugin in executions(network, Command.STATUS):
+            config = plugin_config(network, plugin, command=Command.STATUS)
+            self._run(network, plugin, Command.STATUS, Target(), config)
+        return True
+
+    def collect(self, network: NetworkList, valid: Iterable[tuple[str, str]]) -> bool:
+        """Send GC: all but the `valid` (container, interface) pairs may go.
+
+        Whether there was anything to send: not before 1.1.0, nor where it is disabled. Goes
+        on past errors and raises them as one group.
+        """
+        plugins = executions(network, Command.GC)
+        if not plugins or self._is_older(network, Command.GC):
+            return False
+        living = sorted(valid)
+        failures: list[Exception] = []
+        for plugin in plugins:
+            config = plugin_config(network, plugin, command=Command.GC, valid_attachments=living)
+            try:
+                self._run(network, plugin, Command.GC, Target(), config)
+            except CniError as error:
+                failures.append(error)
+        if failures:
+            raise ExceptionGroup(f"GC of {network.name}", failures)
+        return True
+
+    def versions(self, network: NetworkList) -> list[tuple[str, tuple[str, ...] | CniError]]:
+        """Each plugin's name with the versions it speaks, or with why it can't tell."""
+        found: list[tuple[str, tuple[str, ...] | CniError]] = []
+        for plugin in network.plugins:
+            kind = _type(plugin)
+            question = {"cniVersion": network.cni_version}
+            try:
+                answer: Mapping[str, Any]
+                try:
+                    answer = self.plugins.run(kind, Command.VERSION, Target(), question)
+                except PluginError as error:
+                    answer = {"msg": error.msg, "code": error.plugin_code}
+                found.append((kind, version.supported_by(answer)))
+            except CniError as error:
+                found.append((kind, error))
+        return found
+
+    def _delete_one(
+        self,
+        network: NetworkList,
+        plugin: PluginObject,
+        target: Target,
+        result: Mapping[str, Any] | None,
+    ) -> None:
+        config = plugin_config(network, plugin, result, target.capabilities, command=Command.DEL)
+        self._run(network, plugin, Command.DEL, target, config)
+
+    def _take_back(self, network: NetworkList, target: Target, error: BaseException) -> None:
+        """DEL after a failed ADD, of every plugin and past every error.
+
+        CNI spec 1.1.0, "Section 3", "Lifecycle & Ordering": what failed halfway is deleted
+        by the runtime too, also where it was the first plugin.
+        """
+        for plugin in executions(network, Command.DEL):
+            try:
+                self._delete_one(network, plugin, target, None)
+            except (CniError, OSError) as another:
+                error.add_note(f"the DEL that followed failed too: {another}")
+
+    def _run(
+        self,
+        network: NetworkList,
+        plugin: PluginObject,
+        command: Command,
+        target: Target,
+        config: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        kind = _type(plugin)
+        try:
+            return self.plugins.run(kind, command, target, config)
+        except PluginError as error:
+            # Whoever reads it must know which of the plugins said so.
+            error.msg = f"network {network.name}: {kind} {command}: {error.msg}"
+            raise
+
+    def _stands(self, network: NetworkList, target: Target) -> bool:
+        """Whether an error of the first plugin may mean: it is attached already.
+
+        Taking that back would cut off a container that works.
+        """
+        known = self.cache.read(network.name, target) is not None
+        return known or interface_stands(target.netns, target.interface)
+
+    def _is_older(self, network: NetworkList, command: Command) -> bool:
+        return version.parse(network.cni_version) < version.parse(_SINCE[command])
+
+    def _refuse_older(self, network: NetworkList, command: Command) -> None:
+        if self._is_older(network, command):
+            raise CniError(
+                f"network {network.name} speaks CNI {network.cni_version}, and {command} exists "
+                f"since {_SINCE[command]}: raise its cniVersion",
+                code=Code.INCOMPATIBLE_VERSION,
+            )
+
+
+def _says_attached(error: BaseException) -> bool:
+    return isinstance(error, CniError) and error.code is Code.ALREADY_ATTACHED
+
+
+def _type(plugin: PluginObject) -> str:
+    return str(get(plugin, "type"))
