@@ -13,6 +13,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
 
 from .query import Place
@@ -59,7 +60,7 @@ class Resource:
                 raise TypeError(f"resource kind {cls.kind!r} belongs to {taken.__qualname__}")
             _kinds[cls.kind] = cls
 
-    @property
+    @cached_property
     def key(self) -> str:
         """What it is counted and found by within its host namespace."""
         return json.dumps([self.kind, *(getattr(self, name) for name in self.identity)])
@@ -91,7 +92,7 @@ class Unknown(Resource):
     unknown_kind: str
     body: str
 
-    @property
+    @cached_property
     def key(self) -> str:
         return json.dumps([self.unknown_kind, self.body])
 

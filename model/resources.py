@@ -74,6 +74,9 @@ class LinkUp(Resource):
     identity = ("place", "name")
     name: str
 
+    def properties(self) -> frozenset[tuple[str, str]]:
+        return frozenset({(self.name, "state")})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Promiscuous(Resource):
@@ -84,6 +87,9 @@ class Promiscuous(Resource):
     identity = ("place", "name")
     name: str
     on: bool = True
+
+    def properties(self) -> frozenset[tuple[str, str]]:
+        return frozenset({(self.name, "promisc")})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +185,9 @@ class Sysctl(Resource):
     setting: str
     value: str
     optional: bool = False
+
+    def properties(self) -> frozenset[tuple[str, str]]:
+        return frozenset({(f"sysctl net/{self.setting}", "value")})
 
 
 @dataclass(frozen=True, kw_only=True)
