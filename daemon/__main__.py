@@ -17,6 +17,7 @@ from ..model.errors import CniError
 from ..store.failure import NewerSchema
 from ..store.locks import FileLock
 from . import home
+from .about import introduced
 from .call import Handler
 from .descriptors import standing
 from .preload import preload
@@ -66,7 +67,7 @@ def run(config: Settings, idle_exit: float | None, equip: Callable[[Path], Equip
     with lock:
         equipment = equip(config.state)
         server = Server(
-            equipment.handler,
+            introduced(equipment.handler),
             listener or home.listen(config.socket),
             standing(config.state),
             idle_exit=idle_exit,
