@@ -6,8 +6,7 @@ Without a C compiler the package is built all the same, without the launcher, an
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
+import runpy
 import sys
 import sysconfig
 from pathlib import Path
@@ -17,25 +16,22 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent.resolve()
-SOURCE = HERE / "launcher" / "launcher.c"
-FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra"]
-WITHOUT = """pynet: no launcher was compiled ({}).
+WITHOUT = """pynet: no launcher was compiled: {}
 pynet works without it, but each call of a plugin then starts a Python interpreter first,
 which costs about 30 ms. Install a C compiler (gcc) and install pynet again to get it."""
 
 
 def compile_launcher(target: Path) -> bool:
     """Compile launcher.c to `target`; where that fails, say what is lost and return False."""
-    compiler = shutil.which(os.environ.get("CC") or "cc") or shutil.which("gcc")
-    if compiler is None:
-        print(WITHOUT.format("there is no C compiler"), file=sys.stderr)
-        return False
+    launcher = runpy.run_path(str(HERE / "launcher" / "__init__.py"))
     target.parent.mkdir(parents=True, exist_ok=True)
     # Under another name first: the old one may be running, and a failure must leave nothing.
     fresh = target.with_suffix(".new")
-    done = subprocess.run([compiler, *FLAGS, "-o", str(fresh), str(SOURCE)], check=False)
-    if done.returncode:
-        print(WITHOUT.format(f"{compiler} failed"), file=sys.stderr)
+    try:
+        launcher["compile"](fresh, os.environ.get("CC") or "cc")
+    except (OSError, RuntimeError) as error:
+        fresh.unlink(missing_ok=True)
+        print(WITHOUT.format(error), file=sys.stderr)
         return False
     fresh.replace(target)
     return True
