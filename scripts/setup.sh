@@ -55,7 +55,7 @@ set_up() {
     # One set-up at a time; the lock is the clone itself.
     exec 9<.
     flock 9
-    stamp=$(cat pyproject.toml setup.py launcher/launcher.c | sha256sum | cut -d ' ' -f 1)
+    stamp=$(cat pyproject.toml setup.py launcher/launcher.c launcher/__init__.py | sha256sum | cut -d ' ' -f 1)
     stamp="$stamp $(python3 --version) $PWD"
     if [ "$(cat .venv/pynet-stamp 2>/dev/null)" != "$stamp" ]; then
         say "making .venv: pynet and its tools (once, about a minute)"
