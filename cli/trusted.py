@@ -63,8 +63,10 @@ def way_to(path: Path, seen: set[Path]) -> Iterator[Path]:
             yield at
             if at.is_symlink():
                 yield from way_to(at.parent / at.readlink(), seen)
-        if at.is_symlink():
+        try:
             at = at.resolve()
+        except (OSError, RuntimeError):
+            return  # links that lead round: nobody gets any further
 
 
 def _why(path: Path, trusted: frozenset[int]) -> str:
