@@ -66,11 +66,13 @@ def _converse(
 ) -> bytes:
     from subprocess import TimeoutExpired
 
+    unsent: bytes | None = config
     try:
         while True:
             try:
-                return child.communicate(config, timeout=_LOOK_AGAIN)[0]
+                return child.communicate(unsent, timeout=_LOOK_AGAIN)[0]
             except TimeoutExpired:
+                unsent = None  # the first `communicate` keeps what it could not send yet
                 if cancelled():
                     raise DelegateFailed(
                         f"IPAM plugin {name} was killed: the caller has hung up"

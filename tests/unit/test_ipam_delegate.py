@@ -39,6 +39,11 @@ def test_config_and_environment_arrive_with_another_command(plugin: Plugin) -> N
     assert output == b"DEL eth0 \n" + config
 
 
+def test_a_slow_one_is_waited_for_and_gets_all_of_its_input(plugin: Plugin) -> None:
+    config = b"x" * 300_000
+    assert run(plugin("sleep 0.25; cat"), config) == config
+
+
 def test_stderr_is_passed_on(plugin: Plugin) -> None:
     with tempfile.TemporaryFile() as stderr:
         delegate.run(plugin("echo noise >&2"), "ADD", {}, b"", stderr.fileno())
