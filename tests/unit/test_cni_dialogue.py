@@ -100,7 +100,15 @@ def test_each_check_comes_before_the_next(command: str) -> None:
     assert code(command, b"[]") is Code.DECODING_FAILURE
     assert code(command, wrong) is Code.INVALID_CONFIG
     assert code(command, wrong | {"name": "net"}) is Code.INCOMPATIBLE_VERSION
-    assert code(command, CONFIG | {"mtu": "x"}) is Code.INVALID_CONFIG
+    if command != "DEL":
+        assert code(command, CONFIG | {"mtu": "x"}) is Code.INVALID_CONFIG
+
+
+def test_a_del_does_without_a_readable_configuration() -> None:
+    """What was added is in the records; the configuration may have been changed since."""
+    request = read("DEL", CONFIG | {"mtu": "x"})
+    assert request.conf is None
+    assert (request.network, request.config["mtu"]) == ("net", "x")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
