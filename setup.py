@@ -15,7 +15,7 @@ from setuptools import setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
-HERE = Path(__file__).parent.resolve()
+PACKAGE = Path(__file__).parent.resolve() / "src" / "pynet"  # also in a source distribution
 WITHOUT = """pynet: no launcher was compiled: {}
 pynet works without it, but each call of a plugin then starts a Python interpreter first,
 which costs about 30 ms. Install a C compiler (gcc) and install pynet again to get it."""
@@ -23,7 +23,7 @@ which costs about 30 ms. Install a C compiler (gcc) and install pynet again to g
 
 def compile_launcher(target: Path) -> bool:
     """Compile launcher.c to `target`; where that fails, say what is lost and return False."""
-    launcher = runpy.run_path(str(HERE / "launcher" / "__init__.py"))
+    launcher = runpy.run_path(str(PACKAGE / "launcher" / "__init__.py"))
     target.parent.mkdir(parents=True, exist_ok=True)
     # Under another name first: the old one may be running, and a failure must leave nothing.
     fresh = target.with_suffix(".new")
@@ -44,7 +44,7 @@ class BuildWithLauncher(build_py):
 
     def run(self) -> None:
         super().run()
-        base = HERE if self.editable_mode else Path(self.build_lib) / "pynet"
+        base = PACKAGE if self.editable_mode else Path(self.build_lib) / "pynet"
         BuildWithLauncher.compiled = compile_launcher(base / "launcher" / "pynet-launcher")
 
 

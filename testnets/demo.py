@@ -11,10 +11,11 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from .internet import ADDRESSES, HOST_ADDRESSES, Internet
 from .lab import CommandFailed, Container, Host, Lab, LabError
+from .installed import PYNET, install, start_daemon
 from .runtime import Runtime
 
 NETWORK = Runtime(
@@ -33,7 +34,6 @@ NETWORK = Runtime(
         }
     ],
 )
-PYNET = [sys.executable, "-m", "pynet.cli"]
 
 
 class Story:
@@ -78,9 +78,9 @@ def tell(lab: Lab) -> None:
     with story.step(
         "`pynet install` puts the plugins where container runtimes look for them"
     ) as out:
-        out += _lines(host, [*PYNET, "install", "--allow-writable-interpreter"])
+        out += install(host).splitlines()
     with story.step("`pynet daemon` keeps Python warm (without it all works, more slowly)"):
-        daemon = _start_daemon(host)
+        daemon = start_daemon(host)
     with story.step("Two containers: to the network, each is a namespace with nothing in it"):
         containers = [host.container("web"), host.container("db")]
     for container in containers:
@@ -90,7 +90,7 @@ def tell(lab: Lab) -> None:
     with story.step(
         "`pynet inspect` says who is connected, how, and whether all is as it should"
     ) as out:
-        out += _lines(host, [*PYNET, "inspect"])
+        out += _inspected(host)
     for container in containers:
         with story.step(f"DEL takes container {container.name!r} off the network again"):
             host.call(NETWORK.delete, container)
@@ -129,23 +129,6 @@ def _address(container: Container, family: int) -> str:
     return str(texts[0])
 
 
-def _start_daemon(host: Host) -> subprocess.Popen[bytes]:
-    # What it prints is ours to see: it only speaks up when something is wrong.
-    daemon = host.popen([*PYNET, "daemon"], stdin=subprocess.DEVNULL)
-    deadline = time.monotonic() + 20
-    while not host.call(_listening):
-        if daemon.poll() is not None or time.monotonic() > deadline:
-            raise LabError("pynet daemon did not start")
-        time.sleep(0.02)
-    return daemon
-
-
-def _listening() -> bool:
-    from pathlib import Path
-
-    return Path("/run/pynet/pynetd.sock").exists()
-
-
 def _what_is_left(host: Host) -> list[str]:
     links = [link["ifname"] for link in json.loads(host.run(["ip", "-j", "link"]).stdout)]
     left = [name for name in links if name not in ("lo", "eth0", "demo0")]
@@ -154,11 +137,11 @@ def _what_is_left(host: Host) -> list[str]:
         left += [f"{link['ifname']} in {container}" for link in inside if link["ifname"] != "lo"]
     if left:
         raise LabError(f"still there: {', '.join(left)}")
-    return _lines(host, [*PYNET, "inspect"])
+    return _inspected(host)
 
 
-def _lines(host: Host, argv: Sequence[str]) -> list[str]:
-    return host.run(argv).stdout.decode().splitlines()
+def _inspected(host: Host) -> list[str]:
+    return host.run([*PYNET, "inspect"]).stdout.decode().splitlines()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,141 @@
+"""What is built from the tree, and that the tree, its links and the list of packages agree."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+# Top-level folders that are no part of the package.
+ELSEWHERE = {"benchmarks", "docs", "scripts", "src", "tests"}
+
+
+def run(argv: Sequence[str | Path], **options: object) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done  # type: ignore[no-any-return]
+
+
+def tracked() -> list[str]:
+    """The tree as a commit of now would have it: no leftovers, nothing ignored."""
+    listed = run(["git", "ls-files", "-z", "-co", "--exclude-standard"], cwd=ROOT)
+    names = [name for name in listed.stdout.split("\0") if name]
+    return [name for name in names if os.path.lexists(ROOT / name)]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tree, in a folder of another name."""
+    copy = tmp_path_factory.mktemp("clone") / "some-other.name"
+    for name in tracked():
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
+    return copy
+
+
+def build(clone: Path, target: Path, *, compiler: bool = True) -> Path:
+    """The wheel that `pip wheel` makes of the clone."""
+    shutil.rmtree(clone / "build", ignore_errors=True)
+    environ = dict(os.environ)
+    if not compiler:
+        environ["CC"] = "/nowhere/cc"
+    argv = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", target, clone]
+    run(argv, env=environ)
+    (wheel,) = target.glob("*.whl")
+    return wheel
+
+
+def modules() -> set[str]:
+    """Every module that ought to be in the package, as a path in it."""
+    names = (Path(name) for name in tracked())
+    inside = {str(path) for path in names if path.parts[0] in folders() and path.suffix == ".py"}
+    return inside | {"__init__.py"}
+
+
+def folders() -> set[str]:
+    found = {path.name for path in ROOT.iterdir() if path.is_dir() and path.name.isidentifier()}
+    return {name for name in found - ELSEWHERE if list((ROOT / name).glob("*.py"))}
+
+
+def test_folders_links_and_list_agree() -> None:
+    listed = {name.partition(".")[2] for name in PROJECT["tool"]["setuptools"]["packages"]}
+    assert listed - {""} == folders()
+    there = [path for path in (ROOT / "src" / "pynet").iterdir() if path.name != "__pycache__"]
+    files = {"__init__.py", "py.typed"}
+    wanted = {name: f"../../{name}" for name in folders() | files}
+    assert {path.name: str(path.readlink()) for path in there} == wanted
+
+
+def test_a_wheel_holds_every_module_and_the_launcher(clone: Path, tmp_path: Path) -> None:
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler (cc): the launcher can't be built")
+    wheel = build(clone, tmp_path)
+    assert "-py3-none-linux_" in wheel.name
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+        launcher = archive.getinfo("pynet/launcher/pynet-launcher")
+        assert (launcher.external_attr >> 16) & 0o111
+    extra = {"pynet/py.typed", "pynet/launcher/launcher.c", "pynet/launcher/pynet-launcher"}
+    assert packed == {f"pynet/{name}" for name in modules()} | extra
+
+
+def test_a_wheel_is_built_without_a_compiler(clone: Path, tmp_path: Path) -> None:
+    wheel = build(clone, tmp_path, compiler=False)
+    assert "-py3-none-any" in wheel.name
+    target = tmp_path / "installed"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", target]
+    run([*pip, wheel])
+    there = {str(path.relative_to(target / "pynet")) for path in (target / "pynet").rglob("*.py")}
+    assert there == modules()
+    program = "import pynet; from pynet.launcher import executable; print(executable())"
+    environ = {**os.environ, "PYTHONPATH": str(target)}
+    assert run([sys.executable, "-c", program], env=environ, cwd=tmp_path).stdout == "None\n"
+
+
+def test_a_wheel_can_be_built_from_the_source_distribution(clone: Path, tmp_path: Path) -> None:
+    program = (
+        "import sys; from setuptools import build_meta as b; print(b.build_sdist(sys.argv[1]))"
+    )
+    if (
+        run([sys.executable, "-c", "import setuptools; print(setuptools.__version__)"]).stdout
+        < "77"
+    ):
+        # As pip would: the build's own requirements, in a place of their own.
+        tools = tmp_path / "tools"
+        wanted = PROJECT["build-system"]["requires"]
+        run([sys.executable, "-m", "pip", "install", "--quiet", "--target", tools, *wanted])
+    environ = {**os.environ, "PYTHONPATH": str(tmp_path / "tools")}
+    run([sys.executable, "-c", program, tmp_path], cwd=clone, env=environ)
+    (source,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        archive.extractall(tmp_path / "unpacked", filter="data")
+    (tree,) = (tmp_path / "unpacked").iterdir()
+    with zipfile.ZipFile(build(tree, tmp_path / "wheels", compiler=False)) as archive:
+        packed = {name for name in archive.namelist() if name.endswith(".py")}
+    assert packed == {f"pynet/{name}" for name in modules()}
+    assert (tree / "tests" / "unit" / Path(__file__).name).is_file()
+
+
+def test_a_clone_of_another_name_collects_its_tests(clone: Path) -> None:
+    argv = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    environ = {key: text for key, text in os.environ.items() if key != "PYTHONPATH"}
+    collected = run([*argv, "tests/unit/test_layout.py"], cwd=clone, env=environ)
+    assert "test_layout.py::" in collected.stdout
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    import pynet
+
+    assert PROJECT["project"]["dynamic"] == ["version"]
+    assert PROJECT["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "pynet.__version__"}
+    assert pynet.__version__[0].isdigit()
