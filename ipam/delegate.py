@@ -8,7 +8,9 @@ document on the plugin's stdout.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -42,37 +44,44 @@ def run(
 
     name = PurePath(binary).name
     try:
-        child = subprocess.Popen(
-            [binary],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr_fd,
-            env={**environ, "CNI_COMMAND": command},
-        )
+        with _as_stdin(config) as stdin:
+            child = subprocess.Popen(
+                [binary],
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=stderr_fd,
+                env={**environ, "CNI_COMMAND": command},
+            )
     except OSError as error:
         raise DelegateFailed(
             f"IPAM plugin {name} can't be executed: {binary}: {error.strerror}; "
             "install it in CNI_PATH, or correct ipam.type",
         ) from error
     with child:
-        output = _converse(child, name, config, cancelled)
+        output = _converse(child, name, cancelled)
     if child.returncode != 0:
         raise _failure(name, command, child.returncode, output)
     return output
 
 
-def _converse(
-    child: Popen[bytes], name: str, config: bytes, cancelled: Callable[[], bool]
-) -> bytes:
+@contextmanager
+def _as_stdin(config: bytes) -> Iterator[int]:
+    """A file, not a pipe: `communicate` forgets its input where it has to be called again."""
+    with open(os.memfd_create("stdin"), "wb") as file:  # noqa: PTH123 - a descriptor
+        file.write(config)
+        file.flush()
+        file.seek(0)
+        yield file.fileno()
+
+
+def _converse(child: Popen[bytes], name: str, cancelled: Callable[[], bool]) -> bytes:
     from subprocess import TimeoutExpired
 
-    unsent: bytes | None = config
     try:
         while True:
             try:
-                return child.communicate(unsent, timeout=_LOOK_AGAIN)[0]
+                return child.communicate(timeout=_LOOK_AGAIN)[0]
             except TimeoutExpired:
-                unsent = None  # the first `communicate` keeps what it could not send yet
                 if cancelled():
                     raise DelegateFailed(
                         f"IPAM plugin {name} was killed: the caller has hung up"
