@@ -60,7 +60,7 @@ set_up() {
     if [ "$(cat .venv/pynet-stamp 2>/dev/null)" != "$stamp" ]; then
         say "making .venv: pynet and its tools (once, about a minute)"
         python3 -m venv --clear .venv
-        "$PYTHON" -m pip install --quiet --disable-pip-version-check --editable '.[dev]' </dev/null
+        "$PYTHON" -m pip install -qq --disable-pip-version-check --editable '.[dev]' </dev/null
         printf '%s\n' "$stamp" >.venv/pynet-stamp
     fi
     exec 9<&-

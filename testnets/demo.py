@@ -13,9 +13,9 @@ import sys
 import time
 from collections.abc import Iterator
 
+from .installed import PYNET, install, start_daemon
 from .internet import ADDRESSES, HOST_ADDRESSES, Internet
 from .lab import CommandFailed, Container, Host, Lab, LabError
-from .installed import PYNET, install, start_daemon
 from .runtime import Runtime
 
 NETWORK = Runtime(

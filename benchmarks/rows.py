@@ -1,0 +1,308 @@
+"""What is measured: one function a group of rows, each in a lab of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from measure import Row, Samples, alternate, medians, milliseconds, quotient
+from sides import LOOPBACK, Side, both, bridge, pynet, reference
+
+from pynet.testnets.installed import PYNET
+from pynet.testnets.lab import Container, Lab
+from pynet.testnets.runtime import Runtime
+
+LEASES = 20_000
+POOL = "10.64.0.0/15"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much to measure."""
+
+    rounds: int = 15
+    crowd: int = 300
+    burst: int = 100
+    memory: int = 1000
+
+
+def _by_side(what: str, samples: Samples, key: str, budget: str) -> Row:
+    """The row of one key that both sides measured, with pynet's share of the reference's time."""
+    mine = {name: values for name, values in samples.items() if name.endswith(key)}
+    values = medians(mine)
+    ratio = quotient(values, f"pynet {key}", f"reference {key}")
+    return Row(what, "ms", values, ratio, "reference", budget, mine)
+
+
+def _chain(side: Side) -> tuple[Runtime, Runtime]:
+    return side.runtime(LOOPBACK, name="lo"), side.runtime(bridge())
+
+
+def _attach(side: Side, container: Container) -> float:
+    loopback, network = _chain(side)
+
+    def work() -> None:
+        loopback.add(container, "lo")
+        network.add(container)
+
+    return side.host.call(milliseconds, work)
+
+
+def _detach(side: Side, container: Container) -> float:
+    loopback, network = _chain(side)
+
+    def work() -> None:
+        network.delete(container)
+        loopback.delete(container, interface="lo")
+
+    return side.host.call(milliseconds, work)
+
+
+def _add_and_delete(side: Side) -> dict[str, float]:
+    container = side.container()
+    taken = {"ADD": _attach(side, container), "DEL": _detach(side, container)}
+    side.host.delete_container(container)
+    return taken
+
+
+def _fill(side: Side, count: int) -> list[Container]:
+    """Attach `count` containers, eight at a time."""
+    containers = [side.container() for _ in range(count)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda container: _attach(side, container), containers))
+    return containers
+
+
+def warm(size: Size) -> Iterator[Row]:
+    """ADD and DEL of loopback and bridge, on an empty host and beside many containers."""
+    with Lab() as lab:
+        sides = both(lab)
+        takers = {side.name: lambda side=side: _add_and_delete(side) for side in sides}
+        empty = alternate(size.rounds, takers)
+        yield _by_side("ADD of loopback + bridge, host-local, masquerade", empty, "ADD", "1/10")
+        yield _by_side("DEL of the same", empty, "DEL", "1/20")
+        for side in sides:
+            _fill(side, size.crowd)
+        crowded = alternate(size.rounds, takers)
+        for command in ("ADD", "DEL"):
+            for side in sides:
+                key = f"{side.name} {command}"
+                before, after = medians(empty)[key], medians(crowded)[key]
+                yield Row(
+                    f"{side.name}: {command} beside {size.crowd} containers",
+                    "ms",
+                    {"empty": before, "crowded": after},
+                    after / before,
+                    "its own empty host",
+                    "1.2" if side.name == "pynet" else "",
+                    {"crowded": crowded[key]},
+                )
+
+
+def burst(size: Size) -> Iterator[Row]:
+    """Many containers at once: wall time."""
+    walls: dict[str, dict[str, float]] = {"ADD": {}, "DEL": {}}
+    with Lab() as lab:
+        for side in both(lab):
+            containers = [side.container() for _ in range(size.burst)]
+            for command, work in (("ADD", _attach), ("DEL", _detach)):
+                begin = time.perf_counter()
+                with ThreadPoolExecutor(8) as pool:
+                    list(pool.map(lambda c, w=work, s=side: w(s, c), containers))
+                walls[command][side.name] = time.perf_counter() - begin
+    for command, values in walls.items():
+        ratio = quotient(values, "pynet", "reference")
+        what = f"{size.burst} containers, 8 at a time: {command}"
+        yield Row(what, "s", values, ratio, "reference", "1/10")
+
+
+def addresses(size: Size) -> Iterator[Row]:
+    """host-local alone, as an executable, with none and with 20,000 leases held."""
+    takers: dict[str, Callable[[], Mapping[str, float]]] = {}
+    with Lab() as lab:
+        for side in both(lab):
+            for name, leases in (("few", 0), ("many", LEASES)):
+                _hold(side, name, leases)
+                takers[f"{side.name} {name}"] = lambda side=side, name=name: _lease(side, name)
+        samples = alternate(size.rounds, takers)
+    values = medians(samples)
+    for side_name in ("pynet", "reference"):
+        ratio = quotient(values, f"{side_name} many", f"{side_name} few")
+        if ratio is not None:
+            mine = {key: value for key, value in values.items() if key.startswith(side_name)}
+            budget = "1.2" if side_name == "pynet" else ""
+            what = f"{side_name}: address beside {LEASES} leases"
+            yield Row(what, "ms", mine, ratio, "its own empty pool", budget, samples)
+
+
+def _leasing(side: Side, name: str) -> Runtime:
+    """host-local alone, called as somebody's main plugin would call it."""
+    ipam = {"type": "host-local", "ranges": [[{"subnet": POOL}]], "dataDir": "/var/lib/cni/bench"}
+    return side.runtime({"type": "host-local", "ipam": ipam}, name=name)
+
+
+def _hold(side: Side, name: str, leases: int) -> None:
+    """Leases in the reference's own format, which pynet takes over on first use."""
+
+    def write() -> None:
+        directory = Path("/var/lib/cni/bench") / name
+        directory.mkdir(parents=True)
+        for count in range(leases):
+            address = f"10.{64 + count // 65536}.{count // 256 % 256}.{count % 256}"
+            (directory / address).write_text(f"held{count}\r\neth0")
+        if leases:
+            (directory / "last_reserved_ip.0").write_text(address)
+
+    side.host.call(write)
+
+
+def _lease(side: Side, name: str) -> dict[str, float]:
+    container = side.container()
+    runtime = _leasing(side, name)
+    taken = side.host.call(milliseconds, lambda: runtime.add(container))
+    side.host.call(runtime.delete, container)
+    side.host.delete_container(container)
+    return {"": taken}
+
+
+def one_shot(size: Size) -> Iterator[Row]:
+    """A bridge ADD without a daemon: Python's start is in it."""
+    with Lab() as lab:
+        found = [pynet(lab, daemon=False), reference(lab)]
+        sides = [side for side in found if side is not None]
+        takers = {side.name: lambda side=side: _bridge_alone(side) for side in sides}
+        samples = alternate(max(3, size.rounds // 3), takers)
+    yield _by_side("one-shot bridge ADD, no daemon", samples, "ADD", "12")
+
+
+def _bridge_alone(side: Side) -> dict[str, float]:
+    container = side.container()
+    network = side.runtime(bridge())
+    taken = side.host.call(milliseconds, lambda: network.add(container))
+    side.host.call(network.delete, container)
+    side.host.delete_container(container)
+    return {"ADD": taken}
+
+
+def round_trip(size: Size) -> Iterator[Row]:
+    """What the launcher and the socket cost: the least a request can ask, against /bin/true."""
+    question = json.dumps({"cniVersion": "1.0.0"}).encode()
+    with Lab() as lab:
+        side = pynet(lab)
+        environ = {"PYNET_DAEMON": "require", "CNI_COMMAND": "VERSION", "CNI_PATH": side.directory}
+        takers = {
+            "launcher": lambda: _starts(side, f"{side.directory}/loopback", environ, question),
+            "/bin/true": lambda: _starts(side, shutil.which("true") or "/bin/true", {}, b""),
+        }
+        samples = alternate(size.rounds, takers)
+    values = medians(samples)
+    more = values["launcher"] - values["/bin/true"]
+    values["more"] = more
+    yield Row("launcher and daemon, round trip (VERSION)", "ms", values, more, "ms more", "0.5")
+
+
+def _starts(side: Side, path: str, environ: Mapping[str, str], stdin: bytes) -> dict[str, float]:
+    """Milliseconds for one start, over forty of them."""
+    times = 40
+
+    def work() -> None:
+        for _ in range(times):
+            subprocess.run([path], input=stdin, env=dict(environ), capture_output=True, check=True)
+
+    return {"": side.host.call(milliseconds, work) / times}
+
+
+def memory(size: Size) -> Iterator[Row]:
+    """The daemon beside many attachments: resident memory, and CPU time while nothing happens."""
+    with Lab() as lab:
+        side = pynet(lab)
+        empty = side.host.call(_resident)
+        _fill(side, size.memory)
+        full = side.host.call(_resident)
+        time.sleep(2)
+        before = side.host.call(_cpu_milliseconds)
+        time.sleep(5)
+        idle = side.host.call(_cpu_milliseconds) - before
+    values = {"empty": empty, f"{size.memory} attachments": full}
+    yield Row("daemon: resident memory", "MB", values, full, "MB", "80")
+    yield Row("daemon: CPU time in 5 s of idleness", "ms", {"idle": idle}, idle, "ms", "0")
+
+
+def _daemon_pid() -> int:
+    """The daemon, seen from inside the lab: the one that listens."""
+    for path in Path("/proc").glob("[0-9]*"):
+        words = (path / "cmdline").read_bytes().split(b"\0")
+        if b"daemon" in words or b"pynet.daemon" in words:
+            return int(path.name)
+    raise LookupError("no daemon runs")
+
+
+def _resident() -> float:
+    status = Path(f"/proc/{_daemon_pid()}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) / 1000
+
+
+def _cpu_milliseconds() -> float:
+    fields = Path(f"/proc/{_daemon_pid()}/stat").read_text().rpartition(")")[2].split()
+    return 1000 * (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def command_line(size: Size) -> Iterator[Row]:
+    """`pynet --version`, and `pynet inspect` of a hundred containers."""
+    with Lab() as lab:
+        side = pynet(lab)
+        _fill(side, size.burst)
+
+        def taker(*words: str) -> Callable[[], Mapping[str, float]]:
+            argv = [*PYNET, *words]
+            run = lambda: subprocess.run(argv, capture_output=True, check=True)  # noqa: E731
+            return lambda: {"": side.host.call(milliseconds, run)}
+
+        takers = {"version": taker("--version"), "inspect": taker("inspect")}
+        samples = alternate(size.rounds, takers)
+    values = medians(samples)
+    for key, what, budget in (
+        ("version", "pynet --version", "80"),
+        ("inspect", f"pynet inspect of {size.burst} containers", "400"),
+    ):
+        yield Row(what, "ms", {"pynet": values[key]}, values[key], "ms", budget)
+
+
+def labs(size: Size) -> Iterator[Row]:
+    """A lab of ten hosts: made, and gone."""
+
+    def once() -> Mapping[str, float]:
+        made: list[Lab] = []
+
+        def up() -> None:
+            made.append(Lab())
+            for count in range(10):
+                made[0].host(f"h{count}")
+
+        return {"up": milliseconds(up), "down": milliseconds(made[0].close)}
+
+    samples = alternate(size.rounds, {"lab": once})
+    values = medians(samples)
+    yield Row("lab of 10 hosts: up", "ms", {"lab": values["lab up"]}, values["lab up"], "ms", "150")
+    down = values["lab down"]
+    yield Row("lab of 10 hosts: gone", "ms", {"lab": down}, down, "ms", "100")
+
+
+GROUPS: dict[str, Callable[[Size], Iterator[Row]]] = {
+    "warm": warm,
+    "burst": burst,
+    "addresses": addresses,
+    "one-shot": one_shot,
+    "round-trip": round_trip,
+    "memory": memory,
+    "command-line": command_line,
+    "labs": labs,
+}

@@ -1,0 +1,74 @@
+"""The two sides of a comparison: pynet, and the reference plugins as Debian packages them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pynet.testnets.installed import BIN_DIR, install, start_daemon
+from pynet.testnets.lab import Container, Host, Lab, Process
+from pynet.testnets.runtime import Runtime
+
+REFERENCE_DIR = "/usr/lib/cni"
+LOOPBACK: dict[str, Any] = {"type": "loopback"}
+
+
+def bridge(subnet: str = "10.88.0.0/16") -> dict[str, Any]:
+    """The common configuration of a bridge network: a gateway, host-local, masquerade."""
+    return {
+        "type": "bridge",
+        "bridge": "bench0",
+        "isGateway": True,
+        "ipMasq": True,
+        "ipam": {
+            "type": "host-local",
+            "ranges": [[{"subnet": subnet}]],
+            "routes": [{"dst": "0.0.0.0/0"}],
+        },
+    }
+
+
+@dataclass
+class Side:
+    """One implementation on a fake host of its own."""
+
+    name: str
+    host: Host
+    directory: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    daemon: Process | None = None
+    _count: int = 0
+
+    def runtime(self, *plugins: Mapping[str, Any], name: str = "bench") -> Runtime:
+        """Its plugins for the network `name`."""
+        return Runtime(name, plugins, (self.directory,), environment=self.environment)
+
+    def container(self) -> Container:
+        """A container nobody has seen yet."""
+        self._count += 1
+        return self.host.container(f"c{self._count}")
+
+
+def pynet(lab: Lab, *, name: str = "pynet", daemon: bool = True) -> Side:
+    """pynet on a new host, by its daemon or, without, one Python process a call."""
+    host = lab.host(name)
+    install(host)
+    if not daemon:
+        return Side(name, host, BIN_DIR, {"PYNET_DAEMON": "never"})
+    process = start_daemon(host)
+    # A daemon that fell out of use would be measured as something else.
+    return Side(name, host, BIN_DIR, {"PYNET_DAEMON": "require"}, process)
+
+
+def reference(lab: Lab, *, name: str = "reference") -> Side | None:
+    """The reference plugins on a new host; None where they aren't installed."""
+    if shutil.which("bridge", path=REFERENCE_DIR) is None:
+        return None
+    return Side(name, lab.host(name), REFERENCE_DIR)
+
+
+def both(lab: Lab) -> list[Side]:
+    """pynet first; then the reference, where it is installed."""
+    return [side for side in (pynet(lab), reference(lab)) if side is not None]
