@@ -7,7 +7,6 @@ two of them at a crash is undone by the next identical ADD, DEL or GC that gets 
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -103,7 +102,7 @@ class Engine:
         if self._cancelled():
             raise TryLater("the caller hung up before the attachment was ready")
         with self.store.write() as tx:
-            tx.ready(addition.record, json.dumps(dataclasses.asdict(plan.result)))
+            tx.ready(addition.record, json.dumps(plan.result, default=vars))
         faults.point()
         return plan
 

@@ -9,7 +9,6 @@ Rules that hold here:
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
@@ -97,5 +96,4 @@ def batches(steps: Iterable[Step]) -> list[list[Step]]:
 def _answer(answers: Mapping[Any, Any], resource: Resource) -> str | None:
     if not isinstance(resource, Lease) or resource not in answers:
         return None
-    answer = answers[resource]
-    return json.dumps(vars(answer) if dataclasses.is_dataclass(answer) else answer)
+    return json.dumps(answers[resource], default=vars)

@@ -16,7 +16,13 @@ class Call:
     config: Mapping[str, Any]
 
     def dump(self) -> str:
-        return json.dumps({"environ": dict(self.environ), "config": self.config})
+        """Without what CNI does not name: the rest of an environment may be anybody's secret."""
+        environ = {
+            name: value
+            for name, value in self.environ.items()
+            if name.startswith("CNI_") or name == "PATH"
+        }
+        return json.dumps({"environ": environ, "config": self.config})
 
     def stdin(self) -> bytes:
         return json.dumps(self.config).encode()

@@ -21,21 +21,21 @@ _DAD_STEP = 0.02
 
 
 def _present(sock: Socket, name: str, cidr: str) -> bool:
-    link = links.by_name(sock, name)
-    return link is not None and _of(sock, link, cidr) is not None
+    index = links.index(sock, name)
+    return bool(index) and _of(sock, index, cidr) is not None
 
 
-def _of(sock: Socket, link: Link, cidr: str) -> addresses.Assigned | None:
+def _of(sock: Socket, index: int, cidr: str) -> addresses.Assigned | None:
     wanted = addresses.canonical(cidr)
-    found = addresses.on(sock, link.index, family_of(cidr))
+    found = addresses.on(sock, index, family_of(cidr))
     return next((each for each in found if each.address == wanted), None)
 
 
 def _drift(sock: Socket, name: str, cidr: str) -> list[Drift]:
-    link = links.by_name(sock, name)
-    if link is None:
+    index = links.index(sock, name)
+    if not index:
         return [missing(name)]
-    found = _of(sock, link, cidr)
+    found = _of(sock, index, cidr)
     if found is None:
         return [missing(name, f"address {cidr}")]
     if found.duplicate:
@@ -49,20 +49,20 @@ def _remove(sock: Socket, name: str, cidr: str) -> None:
     With the first IPv4 address of a subnet the kernel takes the others of it, too (unless
     `promote_secondaries` is set): they are put back.
     """
-    link = links.by_name(sock, name)
-    if link is None or _of(sock, link, cidr) is None:
+    index = links.index(sock, name)
+    if not index or _of(sock, index, cidr) is None:
         return
-    before = _texts(sock, link, cidr)
+    before = _texts(sock, index, cidr)
     with tolerating(GONE):
-        sock.transact(addresses.removed(link.index, name, cidr))
-    lost = before - _texts(sock, link, cidr) - {addresses.canonical(cidr)}
+        sock.transact(addresses.removed(index, name, cidr))
+    lost = before - _texts(sock, index, cidr) - {addresses.canonical(cidr)}
     for text in sorted(lost):
         with tolerating(THERE):
-            sock.transact(addresses.added(link.index, name, text))
+            sock.transact(addresses.added(index, name, text))
 
 
-def _texts(sock: Socket, link: Link, cidr: str) -> set[str]:
-    return {each.address for each in addresses.on(sock, link.index, family_of(cidr))}
+def _texts(sock: Socket, index: int, cidr: str) -> set[str]:
+    return {each.address for each in addresses.on(sock, index, family_of(cidr))}
 
 
 class InterfaceAddressHandler(Handler[InterfaceAddress]):
@@ -71,14 +71,14 @@ class InterfaceAddressHandler(Handler[InterfaceAddress]):
 
     def create(self, at: Places, resource: InterfaceAddress) -> None:
         sock = at.socket(resource.place)
-        link = links.required(sock, resource.name)
+        index = links.required_index(sock, resource.name)
         with tolerating(THERE):
-            sock.transact(
-                addresses.added(link.index, resource.name, resource.address, dad=resource.dad)
-            )
+            sock.transact(addresses.added(index, resource.name, resource.address, dad=resource.dad))
         # Detection begins when the link is up; before that there is nothing to wait for.
-        if resource.dad and ":" in resource.address and link.up:
-            _wait_for_dad(sock, link, resource.address)
+        if resource.dad and ":" in resource.address:
+            link = links.required(sock, resource.name)
+            if link.up:
+                _wait_for_dad(sock, link, resource.address)
 
     def verify(self, at: Places, resource: InterfaceAddress) -> list[Drift]:
         return _drift(at.socket(resource.place), resource.name, resource.address)
@@ -90,7 +90,7 @@ class InterfaceAddressHandler(Handler[InterfaceAddress]):
 def _wait_for_dad(sock: Socket, link: Link, cidr: str) -> None:
     """Until the address is usable. Raises `KernelError` for a duplicate, or after 5 s."""
     end = monotonic() + _DAD_LIMIT
-    while found := _of(sock, link, cidr):
+    while found := _of(sock, link.index, cidr):
         if found.duplicate:
             raise KernelError(
                 f"address {cidr} on {link.name} in {sock.where}: another host on the link "
@@ -115,12 +115,13 @@ class GatewayAddressHandler(Handler[GatewayAddress]):
 
     def create(self, at: Places, resource: GatewayAddress) -> None:
         sock = at.socket("host")
-        link = links.required(sock, resource.name)
+        index = links.required_index(sock, resource.name)
         with tolerating(THERE):
-            sock.transact(addresses.added(link.index, resource.name, resource.address))
+            sock.transact(addresses.added(index, resource.name, resource.address))
             # New here. A bridge found without a MAC of its own takes its ports' lowest, which
             # would change under the containers: given the one it has, it keeps it.
-            sock.transact(links.address(resource.name, link.mac))
+            mac = links.required(sock, resource.name).mac
+            sock.transact(links.address(resource.name, mac))
 
     def verify(self, at: Places, resource: GatewayAddress) -> list[Drift]:
         return _drift(at.socket("host"), resource.name, resource.address)
@@ -146,31 +147,31 @@ class AddressRemovedHandler(Handler[AddressRemoved]):
 class InterfaceRouteHandler(Handler[InterfaceRoute]):
     def exists(self, at: Places, resource: InterfaceRoute) -> bool:
         sock = at.socket(resource.place)
-        link = links.by_name(sock, resource.name)
-        if link is None:
+        index = links.index(sock, resource.name)
+        if not index:
             return False
-        return routes.present(sock, _route(resource, link), _text(resource))
+        return routes.present(sock, _route(resource, index), _text(resource))
 
     def create(self, at: Places, resource: InterfaceRoute) -> None:
         sock = at.socket(resource.place)
-        link = links.required(sock, resource.name)
+        index = links.required_index(sock, resource.name)
         with tolerating(THERE):
-            sock.transact(routes.appended(_route(resource, link), _text(resource)))
+            sock.transact(routes.appended(_route(resource, index), _text(resource)))
 
     def verify(self, at: Places, resource: InterfaceRoute) -> list[Drift]:
         return [] if self.exists(at, resource) else [missing(f"route {_text(resource)}")]
 
     def delete(self, at: Places, resource: InterfaceRoute, previous: str | None) -> None:
         sock = at.socket(resource.place)
-        link = links.by_name(sock, resource.name)
-        if link is not None:
+        index = links.index(sock, resource.name)
+        if index:
             with tolerating(GONE):
-                sock.transact(routes.removed(_route(resource, link), _text(resource)))
+                sock.transact(routes.removed(_route(resource, index), _text(resource)))
 
 
-def _route(resource: InterfaceRoute, link: Link) -> routes.Route:
+def _route(resource: InterfaceRoute, index: int) -> routes.Route:
     return routes.route(
-        link.index,
+        index,
         resource.dst,
         resource.gw,
         priority=resource.priority,

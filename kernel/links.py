@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import struct
 
 from ..model.errors import KernelError
@@ -47,6 +48,8 @@ IFF_UP = 0x1
 IFF_PROMISC = 0x100
 _IFF_LOWER_UP = 0x10000
 
+_SIOCGIFINDEX = 0x8933
+_IFREQ = struct.Struct("16si20x")  # struct ifreq, ifr_ifindex of its union
 _IFINFO = struct.Struct("=BxHiII")  # ifinfomsg: family, device type, index, flags, change mask
 
 
@@ -57,6 +60,19 @@ def header(index: int = 0, flags: int = 0, change: int = 0, family: int = 0) -> 
 
 _ANY = header()
 _NO_STATISTICS = u32(IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS)
+
+
+_READ = frozenset(
+    {
+        IFLA_LINKINFO,
+        IFLA_IFNAME,
+        IFLA_ADDRESS,
+        IFLA_MTU,
+        IFLA_MASTER,
+        IFLA_LINK,
+        IFLA_GROUP,
+    }
+)
 
 
 def by_name(sock: Socket, name: str) -> Link | None:
@@ -99,7 +115,7 @@ def _one(sock: Socket, body: bytes, command: str) -> bytes | None:
 def parse(body: bytes) -> Link:
     """The link an RTM_NEWLINK tells of."""
     _, _, index, flags, _ = _IFINFO.unpack_from(body)
-    found = dict(attributes(body[_IFINFO.size :]))
+    found = dict(attributes(body[_IFINFO.size :], _READ))
     info = dict(attributes(found.get(IFLA_LINKINFO, b"")))
     kind = text(info.get(IFLA_INFO_KIND, b""))
     return Link(
@@ -130,6 +146,30 @@ def is_about(body: bytes, index: int) -> bool:
 def _filters_vlans(info: dict[int, bytes]) -> bool:
     data = dict(attributes(info.get(IFLA_INFO_DATA, b"")))
     return bool(number(data.get(_IFLA_BR_VLAN_FILTERING, b"")))
+
+
+def index(sock: Socket, name: str) -> int:
+    """The index of the link of that name, 0 where there is none (netdevice(7), SIOCGIFINDEX).
+
+    A twentieth of what asking for the whole link costs.
+    """
+    try:
+        answer = fcntl.ioctl(sock.raw, _SIOCGIFINDEX, _IFREQ.pack(name.encode(), 0))
+    except OSError as error:
+        if error.errno == errno.ENODEV:
+            return 0
+        raise KernelError(
+            f"interface {name} in {sock.where}: {error.strerror}", errno=error.errno or 0
+        ) from error
+    return int(_IFREQ.unpack(answer)[1])
+
+
+def required_index(sock: Socket, name: str) -> int:
+    """The same. Raises `KernelError` where there is no link of that name."""
+    found = index(sock, name)
+    if not found:
+        raise KernelError(f"there is no interface {name} in {sock.where}", errno=errno.ENODEV)
+    return found
 
 
 def required(sock: Socket, name: str) -> Link:

@@ -44,10 +44,10 @@ class Looker:
         if not self.at.has(query.place):
             return ()
         sock = self.at.socket(query.place)
-        link = links.by_name(sock, query.name)
-        if link is None:
+        index = links.index(sock, query.name)
+        if not index:
             return ()
-        found = addresses.on(sock, link.index)
+        found = addresses.on(sock, index)
         return tuple(each.address for each in found if not each.link_local)
 
     def sysctl(self, query: SysctlValue) -> str | None:

@@ -7,7 +7,7 @@ Layouts are those of linux/netlink.h: all integers in host order, everything pad
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import NamedTuple
 
 NLMSG_ERROR = 2
@@ -78,12 +78,14 @@ def messages(data: bytes) -> Iterator[Message]:
         offset += length + -length % 4
 
 
-def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """(type without flags, value) of each attribute, in order."""
+def attributes(data: bytes, wanted: Container[int] | None = None) -> Iterator[tuple[int, bytes]]:
+    """(type without flags, value) of each attribute, in order; of these types, if given."""
     offset = 0
     while offset + _ATTRIBUTE.size <= len(data):
         length, type_ = _ATTRIBUTE.unpack_from(data, offset)
         if length < _ATTRIBUTE.size:
             return
-        yield type_ & _NLA_TYPE_MASK, data[offset + _ATTRIBUTE.size : offset + length]
+        type_ &= _NLA_TYPE_MASK
+        if wanted is None or type_ in wanted:
+            yield type_, data[offset + _ATTRIBUTE.size : offset + length]
         offset += length + -length % 4

@@ -31,7 +31,7 @@ def run(namespace: int, commands: str) -> str:
 
 def _opened() -> Any:
     try:
-        import nftables  # type: ignore[import-untyped]
+        import nftables
 
         # First alone: where it fails, the module's destructor would fail as well, visibly.
         ctypes.CDLL(_LIBRARY)

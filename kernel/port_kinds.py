@@ -19,13 +19,13 @@ Range = tuple[int, int]
 class BridgePortHandler(Handler[BridgePort]):
     def exists(self, at: Places, resource: BridgePort) -> bool:
         sock = at.socket("host")
-        port, bridge = ports.by_name(sock, resource.name), links.by_name(sock, resource.bridge)
-        return port is not None and bridge is not None and port.bridge == bridge.index
+        port, bridge = ports.by_name(sock, resource.name), links.index(sock, resource.bridge)
+        return port is not None and bridge != 0 and port.bridge == bridge
 
     def create(self, at: Places, resource: BridgePort) -> None:
         sock = at.socket("host")
-        bridge = links.required(sock, resource.bridge)
-        operations = [links.master(resource.name, bridge.index, resource.bridge)]
+        bridge = links.required_index(sock, resource.bridge)
+        operations = [links.master(resource.name, bridge, resource.bridge)]
         if resource.hairpin or resource.isolated:
             operations.append(
                 ports.flags(resource.name, hairpin=resource.hairpin, isolated=resource.isolated)
@@ -67,7 +67,7 @@ def set_vlans(
     sock: Socket, name: str, *, pvid: int, tagged: Sequence[Range], keep_default: bool
 ) -> None:
     """`bridge vlan add dev NAME ...`, and `bridge vlan del dev NAME vid 1`."""
-    index = links.required(sock, name).index
+    index = links.required_index(sock, name)
     wanted = ports.vlans_added(index, name, pvid, tagged)
     if keep_default:
         sock.transact(wanted)

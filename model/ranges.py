@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import NamedTuple
 
@@ -103,7 +104,8 @@ def parse_range(text: RangeText) -> Range:
     return (str(start), str(end), subnet.length, str(gateway))
 
 
-def parse_range_sets(sets: Sequence[Sequence[RangeText]]) -> tuple[tuple[Range, ...], ...]:
+@lru_cache(maxsize=256)
+def parse_range_sets(sets: tuple[tuple[RangeText, ...], ...]) -> tuple[tuple[Range, ...], ...]:
     """Each set's ranges, checked against each other. Raises `ConfigError`.
 
     An attachment gets one address out of each set; a set is of one family, and no two

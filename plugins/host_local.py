@@ -112,22 +112,25 @@ def _range_sets(request: Request) -> tuple[tuple[Range, ...], ...]:
     """runtimeConfig.ipRanges, then the single `subnet`, then `ranges`: an address from each."""
     ipam = request.conf.ipam
     runtime = parse_model(RuntimeRanges, request.runtime_config)
-    written = [
-        [one.text(f"runtimeConfig.ipRanges[{index}][{place}]") for place, one in enumerate(ranges)]
-        for index, ranges in enumerate(runtime.ipRanges)
-    ]
+    written = _texts("runtimeConfig.ipRanges", runtime.ipRanges)
     if ipam.subnet:
-        written.append([ipam.text("ipam")])
-    written += [
-        [one.text(f"ipam.ranges[{index}][{place}]") for place, one in enumerate(ranges)]
-        for index, ranges in enumerate(ipam.ranges)
-    ]
+        written += ((ipam.text("ipam"),),)
+    written += _texts("ipam.ranges", ipam.ranges)
     if not written:
         raise ConfigError("ipam: no IP ranges specified: it needs `subnet` or `ranges`")
     sets = parse_range_sets(written)
     if request.cni_version in ONE_ADDRESS_A_FAMILY:
         _refuse_more_than_one(sets, request.cni_version)
     return sets
+
+
+def _texts(
+    where: str, sets: tuple[tuple[RangeConf, ...], ...]
+) -> tuple[tuple[RangeText, ...], ...]:
+    return tuple(
+        tuple(one.text(f"{where}[{index}][{place}]") for place, one in enumerate(ranges))
+        for index, ranges in enumerate(sets)
+    )
 
 
 def _refuse_more_than_one(sets: tuple[tuple[Range, ...], ...], version: str) -> None:
