@@ -210,6 +210,12 @@ def _about_plugins(ready: Readiness) -> list[str]:
             findings.append(f"{each.path}: its launcher is missing; {again}")
         if each.missing:
             findings.append(f"{each.path}: {', '.join(each.missing)} not installed; {again}")
+        if taken := set(each.foreign) & set(each.replaced):
+            names = ", ".join(sorted(taken))
+            findings.append(
+                f"{each.path}: {names} was replaced, and is somebody else's again; "
+                f"`pynet install --bin-dir {each.path} --replace` takes the place"
+            )
         if each.launcher and not os.access(each.python, os.X_OK):
             findings.append(f"{each.path}: there is no interpreter at {each.python!r}; {again}")
     return findings

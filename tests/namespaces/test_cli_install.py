@@ -195,3 +195,13 @@ def test_status_follows_the_installation(person: Person) -> None:
     ]
     person.succeeds("install", ALLOWED)
     assert findings() == []
+
+
+def test_status_tells_that_an_upgrade_took_a_name_back(person: Person) -> None:
+    person.host.run(["mkdir", "-p", str(BIN)])
+    person.host.run(["cp", "/bin/true", str(BIN / "bridge")])
+    person.succeeds("install", ALLOWED, "--replace")
+    person.host.run(["cp", "--remove-destination", "/bin/false", str(BIN / "bridge")])
+    status, stdout, _ = person.pynet("status")
+    assert status == 1
+    assert "bridge was replaced, and is somebody else's again" in stdout
