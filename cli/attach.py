@@ -84,16 +84,12 @@ Examples:
 @click.option("--ifname", help="Which interface. [default: the only one on this network]")
 @place_options
 @json_option
-def detach(
-    container: str, network: str, ifname: str | None, places: Places, as_json: bool
-) -> None:
+def detach(container: str, network: str, ifname: str | None, places: Places, as_json: bool) -> None:
     """Disconnect CONTAINER from NETWORK; its namespace may be gone already."""
     runtime = places.runtime()
     attached = _attachments_of(container, runtime.cache)
     chosen = [
-        one
-        for one in attached
-        if one.network == network and ifname in (None, one.target.interface)
+        one for one in attached if one.network == network and ifname in (None, one.target.interface)
     ]
     if not chosen:
         on = ", ".join(f"{one.network} as {one.target.interface}" for one in attached)

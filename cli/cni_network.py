@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from ..model.errors import CniError
+from ..model.errors import CniError, IncompatibleVersion
 from .execution import PluginError
 from .options import Places, network_argument, place_options
 from .output import json_option, print_json, print_table
@@ -104,7 +106,7 @@ def version(ctx: click.Context, network: str, places: Places, as_json: bool) -> 
     """
     runtime = places.runtime()
     found = places.network(network)
-    plugins = []
+    plugins: list[dict[str, Any]] = []
     for kind, answer in runtime.versions(found):
         versions = [] if isinstance(answer, CniError) else list(answer)
         plugin = {
@@ -114,26 +116,24 @@ def version(ctx: click.Context, network: str, places: Places, as_json: bool) -> 
             "compatible": found.cni_version in versions,
         }
         plugins.append(plugin | ({"error": answer.msg} if isinstance(answer, CniError) else {}))
+    strangers = [plugin["type"] for plugin in plugins if not plugin["compatible"]]
     if as_json:
         document = {"network": network, "cniVersion": found.cni_version, "plugins": plugins}
         print_json("cni.version/1", document)
-    else:
-        print_table(
-            ("PLUGIN", "VERSIONS", "WHERE"),
-            [
-                (
-                    str(plugin["type"]),
-                    str(plugin.get("error") or " ".join(plugin["versions"])),
-                    str(plugin["binary"] or "in process"),
-                )
-                for plugin in plugins
-            ],
-        )
-    strangers = [str(plugin["type"]) for plugin in plugins if not plugin["compatible"]]
+        ctx.exit(1 if strangers else 0)
+    print_table(
+        ("PLUGIN", "VERSIONS", "WHERE"),
+        [
+            (
+                plugin["type"],
+                plugin.get("error") or " ".join(plugin["versions"]),
+                plugin["binary"] or "in process",
+            )
+            for plugin in plugins
+        ],
+    )
     if strangers:
-        click.echo(
-            f"pynet: {', '.join(strangers)}: no CNI {found.cni_version}, which network {network} "
-            "speaks: correct its cniVersion, or install a newer plugin",
-            err=True,
+        raise IncompatibleVersion(
+            f"{', '.join(strangers)}: no CNI {found.cni_version}, which network {network} speaks: "
+            "correct its cniVersion, or install a newer plugin"
         )
-        ctx.exit(1)

@@ -133,25 +133,26 @@ def _execute(binary: str, environ: Mapping[str, str], stdin: bytes) -> tuple[int
         done = subprocess.run([binary], input=stdin, env=environ, capture_output=True, check=False)
     except OSError as error:
         raise CniError(f"{binary} can't be executed: {error.strerror}") from error
-    stderr = done.stderr.decode(errors="replace")
-    if done.stdout or done.returncode == 0:
-        sys.stderr.write(stderr)  # else it is the reason, and becomes the message
-    return done.returncode, done.stdout, stderr
+    return done.returncode, done.stdout, done.stderr.decode(errors="replace")
 
 
 def _answer(kind: str, command: Command, status: int, stdout: bytes, stderr: str) -> dict[str, Any]:
     document = _document(stdout)
-    if status == 0:
-        if document is None:
-            raise CniError(f"plugin {kind} answered {command} with something that is not JSON")
+    error = document or {}
+    said = error.get("msg")
+    if status == 0 or said:
+        sys.stderr.write(stderr)  # else it is the reason, and becomes the message
+    if status == 0 and document is not None:
         return document
-    msg, code = (document or {}).get("msg"), (document or {}).get("code")
-    if isinstance(msg, str) and msg:
-        details = str((document or {}).get("details") or "")
-        raise PluginError(msg, code if isinstance(code, int) else int(Code.INTERNAL), details)
+    if status == 0:
+        raise PluginError("it answered with something that is not JSON", int(Code.DECODING_FAILURE))
+    if said:
+        code, details = error.get("code"), error.get("details")
+        number = code if isinstance(code, int) else int(Code.INTERNAL)
+        raise PluginError(str(said), number, str(details or ""))
     how = f"exit status {status}" if status > 0 else f"killed by signal {-status}"
-    said = stderr.strip() or stdout[:200].decode(errors="replace").strip() or "it said nothing"
-    raise PluginError(f"{how}: {said}", int(Code.INTERNAL))
+    reason = stderr.strip() or stdout[:200].decode(errors="replace").strip() or "it said nothing"
+    raise PluginError(f"{how}: {reason}", int(Code.INTERNAL))
 
 
 def _document(stdout: bytes) -> dict[str, Any] | None:

@@ -64,5 +64,5 @@ def did_you_mean(word: str, known: Mapping[str, Any] | list[str]) -> str:
     from difflib import get_close_matches
 
     spelling = {name.lower(): name for name in known}
-    near = get_close_matches(word.lower(), spelling, n=1, cutoff=0.7)
+    near = get_close_matches(word.lower(), spelling, n=1, cutoff=0.6)
     return f'; did you mean "{spelling[near[0]]}"?' if near else ""

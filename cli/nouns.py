@@ -37,7 +37,7 @@ def sandbox(noun: str, known: Iterable[Cached]) -> Sandbox:
         return _with_id(str(NAMED / noun), attachments)
     if noun.isdigit():
         path = f"/proc/{noun}/ns/net"
-        if not Path(path).exists():
+        if not Path(f"/proc/{noun}").exists():
             raise _unknown(f"there is no process {noun}")
         return _with_id(path, attachments)
     by_id = {

@@ -92,4 +92,5 @@ def place_options(command: Command) -> Command:
     ) -> Any:
         return command(*args, places=Places(conf_dir, plugin_dirs, cache_dir), **kwargs)
 
-    return conf_dir_option(plugin_dir_option(_cache_dir_option(called)))  # type: ignore[no-any-return]
+    wrapped: Command = called  # type: ignore[assignment]  # it takes options, and gives places
+    return conf_dir_option(plugin_dir_option(_cache_dir_option(wrapped)))

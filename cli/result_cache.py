@@ -14,12 +14,14 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from ..cni.conflist import NetworkList, parse_list
 from ..cni.config import decode
+from ..cni.conflist import NetworkList, parse_list
 from ..model.errors import CniError
 from .execution import Target
+
+Value = TypeVar("Value")
 
 KIND = "cniCacheV1"
 ROOTS = Path("/var/lib/cni")
@@ -124,18 +126,27 @@ def _configuration(network: NetworkList) -> bytes:
 def _read(path: Path) -> Cached | None:
     try:
         document = json.loads(path.read_bytes())
-        if not isinstance(document, dict) or document.get("kind") != KIND:
-            return None
-        pairs = document.get("cniArgs") or []
-        target = Target(
-            container=document["containerId"],
-            netns=document.get("netns", ""),
-            interface=document["ifName"],
-            args=";".join(f"{key}={value}" for key, value in pairs),
-            capabilities=document.get("capabilityArgs") or {},
-        )
-        config = base64.b64decode(document.get("config", ""))
-        result = document.get("result") or {}
-        return Cached(document["networkName"], target, result, config)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, binascii.Error):
+        return _cached(document) if document["kind"] == KIND else None
+    except (OSError, ValueError, KeyError, TypeError, binascii.Error):
         return None
+
+
+def _cached(document: Mapping[str, Any]) -> Cached:
+    """Raises ValueError, KeyError, TypeError for what is no entry."""
+    pairs = document.get("cniArgs") or []
+    target = Target(
+        container=_of(str, document["containerId"]),
+        netns=_of(str, document.get("netns", "")),
+        interface=_of(str, document["ifName"]),
+        args=";".join(f"{key}={value}" for key, value in pairs),
+        capabilities=_of(dict, document.get("capabilityArgs") or {}),
+    )
+    config = base64.b64decode(document.get("config", ""))
+    result = _of(dict, document.get("result") or {})
+    return Cached(_of(str, document["networkName"]), target, result, config)
+
+
+def _of(kind: type[Value], value: Any) -> Value:
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r} is not a {kind.__name__}")
+    return value

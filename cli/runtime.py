@@ -161,8 +161,8 @@ class Runtime:
             return self.plugins.run(kind, command, target, config)
         except PluginError as error:
             # Whoever reads it must know which of the plugins said so.
-            error.msg = f"network {network.name}: {kind} {command}: {error.msg}"
-            raise
+            msg = f"network {network.name}: {kind} {command}: {error.msg}"
+            raise PluginError(msg, error.plugin_code, error.details) from None
 
     def _stands(self, network: NetworkList, target: Target) -> bool:
         """Whether an error of the first plugin may mean: it is attached already.

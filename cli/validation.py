@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -17,7 +17,7 @@ from ..cni import conflist
 from ..cni.config import NetConf, find_problems
 from ..cni.dialogue import read_request
 from ..cni.keys import get
-from ..cni.version import SUPPORTED
+from ..cni.version import CURRENT, SUPPORTED
 from ..model.errors import CniError
 from ..model.plugin import Plugin
 from ..model.query import Answers, Unanswered
@@ -59,6 +59,7 @@ def validate(file: File, drop_ins: Iterable[File], plugins: Plugins) -> list[Fin
         known = ", ".join(SUPPORTED)
         message = f'"{network.cni_version}" is not one of {known}'
         findings.append(Finding(ERROR, path, "", "cniVersion", message))
+        network = replace(network, cni_version=CURRENT)  # said once, not by every plugin
     if path.endswith(".conflist"):
         findings += _unknown_list_keys(path, document)
     for plugin in network.plugins:
