@@ -1,4 +1,4 @@
-"""One ADD after its intent is written down: plan, journal, apply.
+"""One ADD: plan, journal, apply.
 
 An address is held from the moment it is chosen: the plan is finished and journalled, and
 its leases are taken, in one transaction, so nobody can be given the same one. Somebody
@@ -21,6 +21,7 @@ from ..model.request import Request
 from ..model.resource import Lease, Resource
 from ..model.resources import AddressLease, DelegatedLease
 from ..store.records import Record, Step
+from ..store.store import Writer
 from . import faults, journal
 from .request_record import Call
 from .site import Site
@@ -31,18 +32,20 @@ IN_TABLE = ("masquerade-prefix", "nft-element", "nft-shared-element")
 
 @dataclass
 class Addition:
-    """`record` is the intent, and grows with what is journalled; `cancelled` tells that
-    nobody waits for the answer any more; `timings` is told what each step took, in seconds.
+    """`cancelled` tells that nobody waits for the answer any more; `timings` is told what
+    each step took, in seconds. `record` is None until something is written down.
     """
 
     site: Site
     plugin: Plugin
     request: Request
+    digest: str
     environ: Mapping[str, str]
-    record: Record
     cancelled: Callable[[], bool]
     timings: Callable[[str, float], None] | None = None
+    record: Record | None = None
     answers: Answers = field(default_factory=Answers)
+    _wanted: AddressLease | None = None
     _made: set[Resource] = field(default_factory=set)
 
     def look(self) -> None:
@@ -55,16 +58,20 @@ class Addition:
                 question = gap.question
             if isinstance(question, AddressLease):
                 takeover(self.site.store, question)
+                self._wanted = question
                 return
             if isinstance(question, DelegatedLease):
                 self._ask_foreign_ipam(question)
             else:
                 self.answers[question] = self.site.look(question)
 
-    def pend(self) -> Plan:
+    def pend(self) -> tuple[Record, Plan]:
         """The whole plan, journalled together with its leases. Raises `RangeFull`."""
         given = Answers(self.answers)
         with self.site.store.write() as tx:
+            record = self.record or self._begin(tx)
+            if self._wanted is not None:
+                given[self._wanted] = lessor.take(tx, self._wanted, record)
             while True:
                 try:
                     plan = self.plugin.plan(self.request, given)
@@ -72,13 +79,27 @@ class Addition:
                 except Unanswered as gap:
                     question = gap.question
                 if isinstance(question, AddressLease):
-                    given[question] = lessor.take(tx, question, self.record)
+                    given[question] = lessor.take(tx, question, record)
                 else:
                     given[question] = self.site.look(question)
-            steps = journal.note(tx, self.site.world, self.record, plan.resources, given)
-            self.record = tx.pend(self.record, steps)
+            steps = journal.note(tx, self.site.world, record, plan.resources, given)
+            record = tx.pend(record, steps)
+        self.record = record
         faults.point()
-        return plan
+        return record, plan
+
+    def _begin(self, tx: Writer) -> Record:
+        return tx.begin(
+            host=self.site.world.host,
+            network=self.request.network,
+            container=self.request.container,
+            interface=self.request.interface,
+            plugin=self.plugin.name,
+            digest=self.digest,
+            sandbox=self.site.world.sandbox,
+            netns=self.request.netns,
+            request=Call(self.environ, self.request.config).dump(),
+        )
 
     def apply(self, resources: Iterable[Resource]) -> None:
         """Make what is not made yet, batch by batch."""
@@ -106,11 +127,15 @@ class Addition:
             self.timings(described, monotonic() - began)
 
     def _ask_foreign_ipam(self, lease: DelegatedLease) -> None:
-        """CNI spec 1.1.0, section 4: DHCP needs the interface, so that is made before."""
+        """CNI spec 1.1.0, section 4: DHCP needs the interface, so that is made before.
+
+        The intent, with all that a DEL of that plugin needs, is on record before it is run.
+        """
         first = lease.after()
         with self.site.store.write() as tx:
-            steps = journal.note(tx, self.site.world, self.record, (*first, lease), self.answers)
-            self.record = tx.pend(self.record, steps)
+            record = self.record or self._begin(tx)
+            steps = journal.note(tx, self.site.world, record, (*first, lease), self.answers)
+            self.record = tx.pend(record, steps)
         faults.point()
         self.apply(first)
         call = Call(self.environ, self.request.config)

@@ -1,8 +1,9 @@
 """The one loop: look, journal, apply, and on any error undo.
 
-Three commits an ADD: *intent* before anything is leased or run, *pending* with the plan
-and its leases before the kernel is touched, *ready* with the result. Whatever is between
-two of them at a crash is undone by the next identical ADD, DEL or GC that gets the lock.
+Two commits an ADD: *pending* with the request, the plan and its leases before the kernel
+is touched, *ready* with the result. Before somebody else's IPAM is run there is another,
+of what it needs made first. Whatever is between two of them at a crash is undone by the
+next identical ADD, DEL or GC that gets the lock.
 """
 
 from __future__ import annotations
@@ -75,15 +76,15 @@ class Engine:
                 self._site,
                 plugin,
                 request,
+                self._digest,
                 self._environ,
-                self._intend(plugin, request),
                 self._cancelled,
                 self._timings,
             )
             try:
                 return self._carry_out(addition)
             except Exception as error:
-                failures = undo(self._site, addition.record)
+                failures = undo(self._site, addition.record) if addition.record else []
                 if failures:
                     raise ExceptionGroup(
                         "undoing the failed ADD failed too", [error, *failures]
@@ -93,16 +94,16 @@ class Engine:
     def _carry_out(self, addition: Addition) -> Plan:
         addition.look()
         try:
-            plan = addition.pend()
+            record, plan = addition.pend()
         except RangeFull:
             if not collecting.reclaim(self._site, addition.request):
                 raise
-            plan = addition.pend()
+            record, plan = addition.pend()
         addition.apply(plan.resources)
         if self._cancelled():
             raise TryLater("the caller hung up before the attachment was ready")
         with self.store.write() as tx:
-            tx.ready(addition.record, json.dumps(plan.result, default=vars))
+            tx.ready(record, json.dumps(plan.result, default=vars))
         faults.point()
         return plan
 
@@ -122,22 +123,6 @@ class Engine:
             failures = undo(self._site, record)
             if failures:
                 raise ExceptionGroup("what an earlier ADD left can't be undone", failures)
-
-    def _intend(self, plugin: Plugin, request: Request) -> Record:
-        with self.store.write() as tx:
-            record = tx.begin(
-                host=self.world.host,
-                network=request.network,
-                container=request.container,
-                interface=request.interface,
-                plugin=plugin.name,
-                digest=self._digest,
-                sandbox=self.world.sandbox,
-                netns=request.netns,
-                request=Call(self._environ, request.config).dump(),
-            )
-        faults.point()
-        return record
 
     # --- DEL ---------------------------------------------------------------------
 

@@ -57,6 +57,8 @@ def _undo_group(site: Site, record: Record, group: list[Step]) -> None:
     if isinstance(first, DelegatedLease):
         site.delegate(first.binary, "DEL", Call.load(record.request))
         return
+    if all(step.resource.undo is Undo.KEEP for step in group):
+        return
     if all(step.resource.undo is Undo.DELETE for step in group):
         site.world.delete([(step.resource, None) for step in group])
         return

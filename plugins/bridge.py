@@ -61,7 +61,12 @@ class Bridge(Plugin):
 
     def plan(self, request: Request, seen: Seen) -> Plan:
         conf: BridgeConf = request.conf
+        # All questions first: until they are answered nothing is worked out in vain, and
+        # none is left for the store's transaction, in which the lease is taken.
         found = seen[LinkNamed(conf.bridge)]
+        foreign_ipam(request, seen)
+        if conf.gateway:
+            seen[AddressesOn(_gateway_link(conf))]
         if found and found.kind != "bridge":
             raise ConfigError(
                 f'bridge: "{conf.bridge}" already exists but is not a bridge'
@@ -71,7 +76,6 @@ class Bridge(Plugin):
         wiring = (*_bridge(request, found), pair, *_port(conf, pair))
         if not ipam_type(request):
             return _layer_2(request, seen, wiring, pair)
-        _refuse_foreign_address(request, seen)
         leased = plan_addresses(request, seen, wiring)
         addressed = _with_gateways(conf, leased.result)
         gateways = tuple(_gateways(request, seen, addressed)) if conf.gateway else ()
@@ -182,12 +186,6 @@ def _with_gateways(conf: BridgeConf, leased: Result) -> Result:
 def _gateway_link(conf: BridgeConf) -> str:
     """Where the gateway address stands: the bridge, or its leg in the network's VLAN."""
     return f"{conf.bridge}.{conf.vlan}" if conf.vlan else conf.bridge
-
-
-def _refuse_foreign_address(request: Request, seen: Seen) -> None:
-    # Asked before the lease is taken: questions inside the store's transaction cost others time.
-    if request.conf.gateway:
-        seen[AddressesOn(_gateway_link(request.conf))]
 
 
 def _gateways(request: Request, seen: Seen, addressed: Result) -> Iterator[Resource]:
