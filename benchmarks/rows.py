@@ -10,8 +10,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import floor
 from measure import Row, Samples, alternate, medians, milliseconds, quotient
 from sides import LOOPBACK, Side, both, bridge, pynet, reference
 
@@ -84,7 +86,7 @@ def warm(size: Size) -> Iterator[Row]:
     """ADD and DEL of loopback and bridge, on an empty host and beside many containers."""
     with Lab() as lab:
         sides = both(lab)
-        takers = {side.name: lambda side=side: _add_and_delete(side) for side in sides}
+        takers = {side.name: partial(_add_and_delete, side) for side in sides}
         empty = alternate(size.rounds, takers)
         yield _by_side("ADD of loopback + bridge, host-local, masquerade", empty, "ADD", "1/10")
         yield _by_side("DEL of the same", empty, "DEL", "1/20")
@@ -130,7 +132,7 @@ def addresses(size: Size) -> Iterator[Row]:
         for side in both(lab):
             for name, leases in (("few", 0), ("many", LEASES)):
                 _hold(side, name, leases)
-                takers[f"{side.name} {name}"] = lambda side=side, name=name: _lease(side, name)
+                takers[f"{side.name} {name}"] = partial(_lease, side, name)
         samples = alternate(size.rounds, takers)
     values = medians(samples)
     for side_name in ("pynet", "reference"):
@@ -177,7 +179,7 @@ def one_shot(size: Size) -> Iterator[Row]:
     with Lab() as lab:
         found = [pynet(lab, daemon=False), reference(lab)]
         sides = [side for side in found if side is not None]
-        takers = {side.name: lambda side=side: _bridge_alone(side) for side in sides}
+        takers = {side.name: partial(_bridge_alone, side) for side in sides}
         samples = alternate(max(3, size.rounds // 3), takers)
     yield _by_side("one-shot bridge ADD, no daemon", samples, "ADD", "12")
 
@@ -208,6 +210,31 @@ def round_trip(size: Size) -> Iterator[Row]:
     yield Row("launcher and daemon, round trip (VERSION)", "ms", values, more, "ms more", "0.5")
 
 
+def inside(size: Size) -> Iterator[Row]:
+    """What a bridge ADD takes inside the daemon, against what the kernel needs for its links."""
+    question = json.dumps({"cniVersion": "1.0.0"}).encode()
+    environ = {"PYNET_DAEMON": "require", "CNI_COMMAND": "VERSION"}
+    with Lab() as lab:
+        side = pynet(lab)
+        side.host.call(floor.prepare)
+
+        def kernel() -> dict[str, float]:
+            container = side.container()
+            taken = side.host.call(floor.attach, container)
+            side.host.delete_container(container)
+            return {"": taken}
+
+        takers = {
+            "ADD": lambda: {"": _bridge_alone(side)["ADD"]},
+            "VERSION": lambda: _starts(side, f"{side.directory}/bridge", environ, question),
+            "kernel": kernel,
+        }
+        values = medians(alternate(size.rounds, takers))
+    spent = {"daemon": values["ADD"] - values["VERSION"], "kernel": values["kernel"]}
+    ratio = quotient(spent, "daemon", "kernel")
+    yield Row("bridge ADD inside the daemon", "ms", spent, ratio, "the kernel's work", "2")
+
+
 def _starts(side: Side, path: str, environ: Mapping[str, str], stdin: bytes) -> dict[str, float]:
     """Milliseconds for one start, over forty of them."""
     times = 40
@@ -235,7 +262,7 @@ def memory(size: Size) -> Iterator[Row]:
     yield Row("daemon: CPU time in 5 s of idleness", "ms", {"idle": idle}, idle, "ms", "0")
 
 
-def _daemon_pid() -> int:
+def daemon_pid() -> int:
     """The daemon, seen from inside the lab: the one that listens."""
     for path in Path("/proc").glob("[0-9]*"):
         words = (path / "cmdline").read_bytes().split(b"\0")
@@ -245,13 +272,13 @@ def _daemon_pid() -> int:
 
 
 def _resident() -> float:
-    status = Path(f"/proc/{_daemon_pid()}/status").read_text()
+    status = Path(f"/proc/{daemon_pid()}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
     return int(line.split()[1]) / 1000
 
 
 def _cpu_milliseconds() -> float:
-    fields = Path(f"/proc/{_daemon_pid()}/stat").read_text().rpartition(")")[2].split()
+    fields = Path(f"/proc/{daemon_pid()}/stat").read_text().rpartition(")")[2].split()
     return 1000 * (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
@@ -302,6 +329,7 @@ GROUPS: dict[str, Callable[[Size], Iterator[Row]]] = {
     "addresses": addresses,
     "one-shot": one_shot,
     "round-trip": round_trip,
+    "inside": inside,
     "memory": memory,
     "command-line": command_line,
     "labs": labs,
