@@ -1,0 +1,286 @@
+"""DEL whatever is gone or changed: it succeeds, twice, leaves nothing, and touches nobody else.
+
+CNI spec 1.1.0, "DEL": "Plugins should generally complete a DEL action without error even if
+some resources are missing."
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import drive
+import pytest
+from drive import Runtime
+from evidence import nothing_left
+from scenes import add, container, in_host, lines, run, succeed, whole
+
+Config = dict[str, Any]
+
+BRIDGE: Config = {
+    "cniVersion": "1.1.0",
+    "name": "web",
+    "type": "bridge",
+    "bridge": "cni0",
+    "isGateway": True,
+    "ipam": {"type": "host-local", "subnet": "10.1.0.0/24"},
+}
+CONFIGS: dict[str, Config] = {
+    "bridge": BRIDGE,
+    "bridge-dual": drive.BRIDGE,  # with macspoofchk and ipMasq
+    "loopback": drive.LOOPBACK,
+    "host-local": drive.HOST_LOCAL,
+    "static": drive.STATIC,
+}
+OTHER_SUBNET: dict[str, Config] = {
+    "host-local": {"type": "host-local", "subnet": "10.77.0.0/24"},
+    "static": {"type": "static", "addresses": [{"address": "10.77.0.5/24"}]},
+}
+STRANGER = {
+    **BRIDGE,
+    "name": "db",
+    "bridge": "cni1",
+    "ipMasq": True,
+    "macspoofchk": True,
+    "ipam": {"type": "host-local", "subnet": "10.2.0.0/24"},
+}
+"""Another network, where another container has our container's id and interface."""
+
+
+@dataclass
+class Scene:
+    """What is there before the DEL; a situation changes it."""
+
+    config: Config
+    runtime: Runtime
+    result: Config
+    fresh: set[str]
+    """The container before its ADD."""
+
+    def with_result(self) -> Config:
+        return {**self.config, "prevResult": self.result}
+
+
+def no_namespace_given(scene: Scene) -> None:
+    scene.runtime = replace(scene.runtime, netns="")
+
+
+def path_vanished(scene: Scene) -> None:
+    """Nothing keeps the namespace, so the kernel takes it down."""
+    run("ip netns del c1")
+
+
+def path_vanished_namespace_alive(scene: Scene) -> None:
+    """As when a process of the container still runs."""
+    keep = os.open("/run/netns/c1", os.O_RDONLY)  # until this child ends
+    run("ip netns del c1")
+    assert keep
+
+
+def replaced(scene: Scene) -> None:
+    """Another container's namespace has come to the same path, with an interface like ours."""
+    os.open("/run/netns/c1", os.O_RDONLY)
+    run("ip netns del c1")
+    run("ip netns add c1")
+    run("ip -n c1 link set lo up")
+    run("ip -n c1 link add eth0 type veth peer name eth9")
+    run("ip -n c1 addr add 10.1.0.2/24 dev eth0")
+    run("ip -n c1 link set eth0 up")
+
+
+def interface_removed_inside(scene: Scene) -> None:
+    if scene.config["type"] == "bridge":
+        run("ip -n c1 link del eth0")
+    run("ip -n c1 link set lo down")
+
+
+def interface_removed_outside(scene: Scene) -> None:
+    for interface in scene.result.get("interfaces", ()):
+        if interface["name"].startswith("veth"):
+            run(f"ip link del {interface['name']}")
+
+
+def no_result(scene: Scene) -> None:
+    scene.result = {}
+
+
+def other_subnet(scene: Scene) -> None:
+    kind = scene.config.get("ipam", {}).get("type")
+    scene.config = {**scene.config, "ipam": OTHER_SUBNET.get(kind, {})}
+
+
+def invalid_configuration(scene: Scene) -> None:
+    scene.config = {**scene.config, "bridge": 5, "dns": "x", "ipam": {"type": 7, "ranges": "x"}}
+
+
+def everything_at_once(scene: Scene) -> None:
+    no_result(scene)
+    invalid_configuration(scene)
+    path_vanished_namespace_alive(scene)
+    no_namespace_given(scene)
+
+
+def nothing_is_wrong(scene: Scene) -> None:
+    pass
+
+
+SITUATIONS: list[Callable[[Scene], None]] = [
+    nothing_is_wrong,
+    no_namespace_given,
+    path_vanished,
+    path_vanished_namespace_alive,
+    replaced,
+    interface_removed_inside,
+    interface_removed_outside,
+    no_result,
+    other_subnet,
+    invalid_configuration,
+    everything_at_once,
+]
+each_plugin = pytest.mark.parametrize("plugin", list(CONFIGS))
+
+
+def others(config: Config) -> None:
+    """Whom a DEL must leave alone: an administrator's links, a neighbour, a namesake."""
+    run("ip link add veth0123456789a type veth peer name admin0")
+    run("ip addr add 172.16.0.1/24 dev veth0123456789a")
+    run("ip link set veth0123456789a up")
+    run("ip link add admin-br type bridge")
+    add(config, container("c10"))
+    add(STRANGER, replace(container("namesake"), container="c1"))
+
+
+def attached(config: Config) -> Scene:
+    runtime = container("c1")
+    fresh = lines("c1")
+    return Scene(config, runtime, add(config, runtime), fresh)
+
+
+def outside(everything: set[str]) -> set[str]:
+    """Without what is inside of c1."""
+    return {line for line in everything if not line.startswith("c1: ")}
+
+
+def deleted_twice(scene: Scene, baseline: set[str]) -> None:
+    """Succeeds both times, and leaves what was there before."""
+    for time in ("first", "second"):
+        succeed("DEL", scene.with_result(), scene.runtime)
+        now = outside(whole())
+        assert nothing_left(baseline, now) == [], time
+        assert baseline <= now, time
+
+
+@each_plugin
+@pytest.mark.parametrize("among_others", [True, False])
+@in_host
+def test_nothing_is_left_and_nobody_else_is_touched(plugin: str, among_others: bool) -> None:
+    if among_others:
+        others(CONFIGS[plugin])
+    else:  # its last user takes down what is shared; what is kept on purpose is there now
+        succeed("DEL", CONFIGS[plugin], attached(CONFIGS[plugin]).runtime)
+        run("ip netns del c1")
+    baseline = whole()
+    for situation in SITUATIONS:
+        scene = attached(CONFIGS[plugin])
+        situation(scene)
+        sandbox = lines("c1") if Path("/run/netns/c1").exists() else set()
+        try:
+            deleted_twice(scene, baseline)
+            if sandbox:
+                # The kernel gives lo its address when it is set up, and leaves it.
+                own = {"address lo 127.0.0.1/8"}
+                expected = sandbox if situation is replaced else scene.fresh
+                assert lines("c1") - own == expected - own
+        except BaseException as error:
+            error.add_note(f"situation: {situation.__name__}")
+            raise
+        if sandbox:
+            run("ip netns del c1")
+
+
+# --- the store is gone -----------------------------------------------------------------------
+
+
+def without_store(scene: Scene) -> None:
+    for path in Path("/run/pynet").glob("pynet.db*"):
+        path.unlink()
+
+
+def but_rows(everything: set[str]) -> set[str]:
+    return {line for line in outside(everything) if not line.startswith("row ")}
+
+
+@each_plugin
+@in_host
+def test_without_a_store_what_can_be_found_by_name_and_result_is_removed(plugin: str) -> None:
+    others(CONFIGS[plugin])
+    baseline = but_rows(whole())
+    scene = attached(CONFIGS[plugin])
+    without_store(scene)
+    for _ in ("once", "and again"):
+        succeed("DEL", scene.with_result(), scene.runtime)
+        assert but_rows(whole()) == baseline
+
+
+@pytest.mark.parametrize(
+    "also", [path_vanished, path_vanished_namespace_alive, replaced, no_namespace_given]
+)
+@in_host
+def test_without_a_store_and_a_namespace(also: Callable[[Scene], None]) -> None:
+    others(drive.BRIDGE)
+    baseline = but_rows(whole())
+    scene = attached(drive.BRIDGE)
+    without_store(scene)
+    also(scene)
+    sandbox = lines("c1") if also is replaced else set()
+    succeed("DEL", scene.with_result(), scene.runtime)
+    assert but_rows(whole()) == baseline
+    assert not sandbox or lines("c1") == sandbox
+
+
+@pytest.mark.parametrize("change", [no_result, invalid_configuration, other_subnet])
+@in_host
+def test_without_a_store_and_a_result_the_link_and_its_guard_go(
+    change: Callable[[Scene], None],
+) -> None:
+    others(drive.BRIDGE)
+    baseline = but_rows(whole())
+    scene = attached(drive.BRIDGE)
+    without_store(scene)
+    change(scene)
+    scene.result = {}
+    succeed("DEL", scene.with_result(), scene.runtime)
+    left = nothing_left(baseline, but_rows(whole()))
+    assert [line.split()[:2] for line in left] == [
+        ["element", "masquerade4"],
+        ["element", "masquerade6"],
+    ]
+
+
+@in_host
+def test_a_stranger_with_the_name_of_our_link_stays() -> None:
+    scene = attached(drive.BRIDGE)
+    without_store(scene)
+    interface_removed_outside(scene)
+    name = scene.result["interfaces"][1]["name"]
+    run(f"ip link add {name} type veth peer name admin0")
+    before = whole()
+    succeed("DEL", {**scene.config, "prevResult": {}}, scene.runtime)
+    assert f"link {name}" in whole() and {line for line in before if "link" in line} <= whole()
+
+
+@each_plugin
+@in_host
+def test_who_was_never_attached_can_be_deleted(plugin: str) -> None:
+    others(CONFIGS[plugin])
+    before = whole()
+    for runtime in (Runtime("c9", "/run/netns/c9"), Runtime("c9", ""), container("c9")):
+        succeed("DEL", CONFIGS[plugin], runtime)
+    assert outside(whole()) - lines_of_c9() == before
+
+
+def lines_of_c9() -> set[str]:
+    return {f"c9: {line}" for line in lines("c9")}
