@@ -175,7 +175,8 @@ def _summary(found: Found, counted: Counter[str] | None) -> dict[str, Any]:
     """`attachments` is None where the store can't be read."""
     document: dict[str, Any] = {"file": found.file}
     if found.network is None:
-        return document | {"error": found.error.msg if found.error else ""}
+        said = found.error.msg if found.error else ""
+        return document | {"error": said.removeprefix(f"{found.file}: ")}
     plugins = found.network.plugins
     bridges = [str(get(plugin, "bridge")) for plugin in plugins if get(plugin, "bridge")]
     return document | {

@@ -41,7 +41,7 @@ class Runtime:
             assert result is not None  # a list has at least one plugin
             self.cache.write(network, target, result)
         except BaseException as error:
-            refused = result is None and (there_before or _says_attached(error))
+            refused = result is None and (there_before or _says_refused(error))
             if not refused:
                 self._take_back(network, target, error)
             raise
@@ -184,8 +184,12 @@ class Runtime:
             )
 
 
-def _says_attached(error: BaseException) -> bool:
-    return isinstance(error, CniError) and error.code is Code.ALREADY_ATTACHED
+def _says_refused(error: BaseException) -> bool:
+    """Whether the plugin has done nothing, so that there is nothing to take back."""
+    return isinstance(error, CniError) and error.code in _REFUSALS
+
+
+_REFUSALS = (Code.ALREADY_ATTACHED, Code.INCOMPATIBLE_VERSION)
 
 
 def _type(plugin: PluginObject) -> str:

@@ -148,8 +148,9 @@ def test_a_refused_second_add_leaves_the_first_alone(bench: Bench) -> None:
     assert bench.cache.read("web", TARGET) is not None
 
 
-def test_already_attached_is_never_taken_back(bench: Bench) -> None:
-    bench.tell_to_fail("one", "ADD", {"code": int(Code.ALREADY_ATTACHED), "msg": "it is there"})
+@pytest.mark.parametrize("code", [Code.ALREADY_ATTACHED, Code.INCOMPATIBLE_VERSION])
+def test_a_refusal_is_never_taken_back(bench: Bench, code: Code) -> None:
+    bench.tell_to_fail("one", "ADD", {"code": int(code), "msg": "no"})
     with pytest.raises(PluginError):
         bench.runtime.add(network(), TARGET)
     assert bench.ran() == ["one ADD"]
