@@ -12,7 +12,7 @@ class Call:
 
     `host` is a descriptor of the caller's network namespace, `sandbox` one of CNI_NETNS
     as the caller could open it (None where it could not, or where it is no network
-    namespace), `stderr` the caller's. All three are closed when `serve` returns.
+    namespace), `stderr` a way to the caller's. All three are closed when `serve` returns.
     """
 
     plugin: str

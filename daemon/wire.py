@@ -14,7 +14,8 @@ The same layout stands at the top of launcher/launcher.c; integers are little-en
     reply     u32 exit status; then stdout
 
 With a request's first byte go its descriptors (SCM_RIGHTS): the caller's network, mount
-and user namespace, the state directory, stderr, and CNI_NETNS if it could be opened.
+and user namespace, the state directory, a pipe to stderr, and CNI_NETNS if it could be
+opened.
 
 The header and `declined` stay as they are in every later version of the protocol: a
 launcher must understand the refusal of a daemon of another version.

@@ -149,26 +149,26 @@ def _try_daemon(settings: dict[str, str], plugin: str, stdin: bytes) -> None:
 def _ask(settings: dict[str, str], plugin: str, stdin: bytes) -> wire.Reply:
     """Raises `_NotServed`; `_Lost` once it was accepted."""
     deadline = time.monotonic() + int(settings["accept_ms"]) / 1000
-    connection = _connect(settings)
-    connection.setblocking(False)
+    daemon = _Daemon(_connect(settings), deadline)
     accepted = False
     try:
-        _send(connection, wire.encode_request(plugin, os.environ, stdin), settings, deadline)
+        daemon.send(wire.encode_request(plugin, os.environ, stdin), settings["state"])
         while True:
-            kind, length = wire.header(_receive(connection, wire.HEADER_SIZE, deadline))
-            body = _receive(connection, length, deadline)
+            kind, length = wire.header(daemon.receive(wire.HEADER_SIZE))
+            body = daemon.receive(length)
             if kind == wire.REPLY:
+                daemon.relay_stderr()
                 return wire.decode_reply(body)
             if kind != wire.ACCEPTED or accepted:
                 raise _Lost(body.decode(errors="replace") or "answered out of turn")
             accepted = True
-            deadline = time.monotonic() + int(settings["reply_ms"]) / 1000
+            daemon.deadline = time.monotonic() + int(settings["reply_ms"]) / 1000
     except (_Lost, OSError, wire.Malformed, wire.OtherVersion) as error:
         if accepted:
             raise _Lost(str(error)) from error
         raise _NotServed(str(error)) from error
     finally:
-        connection.close()
+        daemon.close()
 
 
 def _connect(settings: dict[str, str]) -> socket.socket:
@@ -192,23 +192,73 @@ def _connect(settings: dict[str, str]) -> socket.socket:
     return connection
 
 
-def _send(
-    connection: socket.socket, frame: bytes, settings: dict[str, str], deadline: float
-) -> None:
-    """Raises `_Lost`, OSError."""
-    fds = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in _NAMESPACES]
-    try:
-        fds.append(os.open(settings["state"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
-        sandbox = _open_sandbox()
-        # stderr is not ours to close: it stands in the message alone.
-        sent = socket.send_fds(connection, [frame], [*fds, 2, *sandbox])
-        fds += sandbox
-    finally:
-        for fd in fds:
-            os.close(fd)
-    while sent < len(frame):
-        _wait(connection, select.POLLOUT, deadline)
-        sent += connection.send(memoryview(frame)[sent:])
+class _Daemon:
+    """The connection, and the pipe in which comes what is for our stderr."""
+
+    def __init__(self, connection: socket.socket, deadline: float) -> None:
+        self._connection = connection
+        self.deadline = deadline
+        self._stderr, self._writes_stderr = os.pipe()
+        os.set_blocking(self._stderr, False)
+        self._poll = select.poll()
+        self._poll.register(1, 0)
+        self._poll.register(self._stderr, select.POLLIN)
+
+    def close(self) -> None:
+        self._connection.close()
+        os.close(self._stderr)
+
+    def send(self, frame: bytes, state: str) -> None:
+        """Raises `_Lost`, OSError."""
+        fds: list[int] = []
+        try:
+            fds += [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in _NAMESPACES]
+            fds.append(os.open(state, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+            fds += [self._writes_stderr, *_open_sandbox()]
+            sent = socket.send_fds(self._connection, [frame], fds)
+        finally:
+            for fd in {*fds, self._writes_stderr}:
+                os.close(fd)
+        while sent < len(frame):
+            self._wait(select.POLLOUT)
+            sent += self._connection.send(memoryview(frame)[sent:])
+
+    def receive(self, size: int) -> bytes:
+        """Raises `_Lost`, OSError."""
+        data = bytearray()
+        while len(data) < size:
+            self._wait(select.POLLIN)
+            part = self._connection.recv(size - len(data))
+            if not part:
+                raise _Lost("closed the connection")
+            data += part
+        return bytes(data)
+
+    def relay_stderr(self) -> None:
+        """Pass on what has come."""
+        try:
+            while data := os.read(self._stderr, 4096):
+                _write_all(data, 2)
+            self._poll.unregister(self._stderr)
+        except (OSError, KeyError):
+            pass  # no more yet; or nobody reads ours; or its end was seen before
+
+    def _wait(self, events: int) -> None:
+        """Raises `_Lost` at the deadline; leaves where the reader of our stdout is gone."""
+        self._poll.register(self._connection, events)
+        while True:
+            left = max(0.0, self.deadline - time.monotonic())
+            ready = dict(self._poll.poll(left * 1000))
+            if self._stderr in ready:
+                self.relay_stderr()
+            if self._connection.fileno() in ready:
+                return
+            if ready.get(1, 0) & select.POLLERR:
+                os._exit(1)
+            if not ready:
+                raise _Lost("gave no answer in time")
+            if 1 in ready:
+                self._poll.unregister(1)  # hung up, yet it can be written to
 
 
 def _open_sandbox() -> list[int]:
@@ -217,31 +267,3 @@ def _open_sandbox() -> list[int]:
         return [os.open(os.environ["CNI_NETNS"], flags)]
     except (KeyError, OSError):
         return []
-
-
-def _receive(connection: socket.socket, size: int, deadline: float) -> bytes:
-    """Raises `_Lost`, OSError."""
-    data = bytearray()
-    while len(data) < size:
-        _wait(connection, select.POLLIN, deadline)
-        part = connection.recv(size - len(data))
-        if not part:
-            raise _Lost("closed the connection")
-        data += part
-    return bytes(data)
-
-
-def _wait(connection: socket.socket, events: int, deadline: float) -> None:
-    """Raises `_Lost` at the deadline; leaves where the reader of our stdout is gone."""
-    poll = select.poll()
-    poll.register(connection, events)
-    poll.register(1, 0)
-    while True:
-        ready = dict(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
-        if connection.fileno() in ready:
-            return
-        if ready.get(1, 0) & select.POLLERR:
-            os._exit(1)
-        if not ready:
-            raise _Lost("gave no answer in time")
-        poll.unregister(1)  # hung up, yet it can be written to

@@ -18,7 +18,9 @@
  *     reply     u32 exit status; then stdout
  *
  * With a request's first byte go its descriptors (SCM_RIGHTS): the caller's network, mount
- * and user namespace, the state directory, stderr, and CNI_NETNS if it could be opened.
+ * and user namespace, the state directory, a pipe to stderr, and CNI_NETNS if it could be
+ * opened. stderr itself is not among them: a daemon that hangs would hold it, and the runtime
+ * reads ours to its end.
  */
 
 #define _GNU_SOURCE
@@ -69,7 +71,8 @@ extern char **environ;
 
 /* --- errors: one CNI document on stdout, exit status 1 ------------------------------- */
 
-static void write_all(int fd, const char *data, size_t size)
+/* False if it can't be written. */
+static bool write_whole(int fd, const char *data, size_t size)
 {
     while (size > 0) {
         ssize_t n = write(fd, data, size);
@@ -80,9 +83,16 @@ static void write_all(int fd, const char *data, size_t size)
             struct pollfd writable = {.fd = fd, .events = POLLOUT};
             poll(&writable, 1, -1);
         } else if (errno != EINTR) {
-            exit(1); /* nobody is left to tell */
+            return false;
         }
     }
+    return true;
+}
+
+static void write_all(int fd, const char *data, size_t size)
+{
+    if (!write_whole(fd, data, size))
+        exit(1); /* nobody is left to tell */
 }
 
 __attribute__((format(printf, 2, 3), noreturn))
@@ -329,27 +339,45 @@ static long now_ms(void)
 
 enum wait { READY, LATE };
 
+static int relayed = -1; /* the pipe in which comes what is for our stderr; does not block */
+
+/* Passes on what has come. */
+static void relay_stderr(void)
+{
+    char data[4096];
+    ssize_t n = -1;
+    while (relayed >= 0 && (n = read(relayed, data, sizeof data)) > 0)
+        write_whole(STDERR_FILENO, data, (size_t)n); /* nobody reads it: so be it */
+    if (n == 0) {
+        close(relayed);
+        relayed = -1;
+    }
+}
+
 /* Waits until `fd` is ready. If the reader of our stdout is gone the answer can reach
  * nobody: then we leave, and the daemon sees us hang up. */
 static enum wait wait_for(int fd, short events, long deadline)
 {
+    struct pollfd watched[] = {{.fd = fd, .events = events}, {.fd = STDOUT_FILENO},
+                               {.fd = relayed, .events = POLLIN}};
     for (;;) {
         long left = deadline - now_ms();
-        struct pollfd both[] = {{.fd = fd, .events = events}, {.fd = STDOUT_FILENO}};
-        int n = poll(both, 2, left > 0 ? (int)left : 0);
+        int n = poll(watched, 3, left > 0 ? (int)left : 0);
         if (n == 0)
             return LATE;
-        if (n < 0 && errno != EINTR)
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
             fail(INTERNAL, "poll: %s", strerror(errno));
-        if (n > 0 && both[0].revents)
+        if (watched[2].revents)
+            relay_stderr();
+        watched[2].fd = relayed;
+        if (watched[0].revents)
             return READY;
-        if (n > 0 && both[1].revents & POLLERR)
+        if (watched[1].revents & POLLERR)
             exit(1);
-        if (n > 0) { /* a stdout that is hung up, yet could still be written to */
-            struct pollfd one = {.fd = fd, .events = events};
-            if (poll(&one, 1, left > 0 ? (int)left : 0) == 0)
-                return LATE;
-        }
+        if (watched[1].revents) /* hung up, yet it could still be written to */
+            watched[1].fd = -1;
     }
 }
 
@@ -501,7 +529,12 @@ static size_t open_descriptors(const struct settings *s, int *fds)
             return 0;
     if ((fds[count++] = open(s->state, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
         return 0;
-    fds[count++] = STDERR_FILENO;
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return 0;
+    relayed = ends[0];
+    fcntl(relayed, F_SETFL, O_NONBLOCK);
+    fds[count++] = ends[1];
     const char *netns = getenv("CNI_NETNS");
     if (netns && *netns) { /* not blocking: the path may name anything, a FIFO too */
         fds[count] = open(netns, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -533,6 +566,7 @@ static const char *await_answer(int fd, const struct settings *s, long deadline)
             deadline = now_ms() + s->reply_ms;
             free(body);
         } else if (whole && body && kind == REPLY && size >= 4) {
+            relay_stderr();
             write_all(STDOUT_FILENO, body + 4, size - 4);
             exit((int)(get((unsigned char *)body, 4) & 0xff));
         } else if (accepted) {
@@ -560,19 +594,19 @@ static const char *ask_daemon(const struct settings *s, const char *plugin,
         return reason;
     size_t count = s->state ? open_descriptors(s, fds) : 0;
     struct buffer frame = encode_request(plugin, in);
-    if (count == 0)
+    bool sent = count > 0 && frame.data && transmit(fd, &frame, fds, count, deadline);
+    for (size_t i = 0; i < count; i++)
+        close(fds[i]);
+    if (sent)
+        reason = await_answer(fd, s, deadline);
+    else if (count == 0)
         reason = "the namespaces of this process or the state directory can't be opened";
     else if (!frame.data)
         reason = "the request is too large for the daemon";
-    else if (!transmit(fd, &frame, fds, count, deadline))
-        reason = "the daemon did not take the request";
     else
-        reason = await_answer(fd, s, deadline);
+        reason = "the daemon did not take the request";
     free(frame.data);
     close(fd);
-    for (size_t i = 0; i < count; i++)
-        if (fds[i] != STDERR_FILENO)
-            close(fds[i]);
     return reason;
 }
 

@@ -135,6 +135,26 @@ def test_a_stale_socket_is_no_daemon(caller: Caller) -> None:
     assert went_one_shot(caller.run())
 
 
+def test_a_daemon_that_hangs_does_not_hold_the_callers_stderr(caller: Caller) -> None:
+    with socket.socket(socket.AF_UNIX) as hung:
+        hung.bind(str(caller.socket))
+        hung.listen()
+        # The request stays in its queue, and what was sent along with it stays open.
+        assert went_one_shot(caller.run(PYNET_ACCEPT_MS="100"))
+
+
+def test_what_is_written_for_stderr_comes_before_the_answer_does(caller: Caller) -> None:
+    def handler(call: Call) -> Reply:
+        os.write(call.stderr, b"a" * 100_000)
+        call.accepted()
+        os.write(call.stderr, b"b" * 100_000)
+        return Reply(0, b"served")
+
+    with serving(caller.state, handler):
+        done = caller.run()
+    assert (done.stdout, done.stderr) == (b"served", b"a" * 100_000 + b"b" * 100_000)
+
+
 def test_a_daemon_of_another_user_is_not_asked(caller: Caller) -> None:
     # SO_PEERCRED is that of whoever called listen().
     code = (
