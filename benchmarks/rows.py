@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -47,39 +47,37 @@ def _chain(side: Side) -> tuple[Runtime, Runtime]:
     return side.runtime(LOOPBACK, name="lo"), side.runtime(bridge())
 
 
-def _attach(side: Side, container: Container) -> float:
+def _execute(side: Side, command: str, container: Container) -> None:
+    """ADD or DEL of the whole chain, in the caller's namespaces."""
     loopback, network = _chain(side)
-
-    def work() -> None:
+    if command == "ADD":
         loopback.add(container, "lo")
         network.add(container)
-
-    return side.host.call(milliseconds, work)
-
-
-def _detach(side: Side, container: Container) -> float:
-    loopback, network = _chain(side)
-
-    def work() -> None:
+    else:
         network.delete(container)
         loopback.delete(container, interface="lo")
 
-    return side.host.call(milliseconds, work)
+
+def _together(side: Side, command: str, containers: Sequence[Container]) -> None:
+    """The same for many containers, eight at a time."""
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(partial(_execute, side, command), containers))
 
 
 def _add_and_delete(side: Side) -> dict[str, float]:
     container = side.container()
-    taken = {"ADD": _attach(side, container), "DEL": _detach(side, container)}
+    taken = {
+        command: side.host.call(milliseconds, partial(_execute, side, command, container))
+        for command in ("ADD", "DEL")
+    }
     side.host.delete_container(container)
     return taken
 
 
-def _fill(side: Side, count: int) -> list[Container]:
-    """Attach `count` containers, eight at a time."""
+def _fill(side: Side, count: int) -> None:
+    """Attach `count` containers."""
     containers = [side.container() for _ in range(count)]
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda container: _attach(side, container), containers))
-    return containers
+    side.host.call(_together, side, "ADD", containers)
 
 
 def warm(size: Size) -> Iterator[Row]:
@@ -114,11 +112,10 @@ def burst(size: Size) -> Iterator[Row]:
     with Lab() as lab:
         for side in both(lab):
             containers = [side.container() for _ in range(size.burst)]
-            for command, work in (("ADD", _attach), ("DEL", _detach)):
-                begin = time.perf_counter()
-                with ThreadPoolExecutor(8) as pool:
-                    list(pool.map(lambda c, w=work, s=side: w(s, c), containers))
-                walls[command][side.name] = time.perf_counter() - begin
+            for command in walls:
+                together = partial(_together, side, command, containers)
+                taken = side.host.call(milliseconds, together)
+                walls[command][side.name] = taken / 1000
     for command, values in walls.items():
         ratio = quotient(values, "pynet", "reference")
         what = f"{size.burst} containers, 8 at a time: {command}"

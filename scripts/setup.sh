@@ -55,11 +55,15 @@ set_up() {
     # One set-up at a time; the lock is the clone itself.
     exec 9<.
     flock 9
-    stamp=$(cat pyproject.toml setup.py launcher/launcher.c launcher/__init__.py | sha256sum | cut -d ' ' -f 1)
-    stamp="$stamp $(python3 --version) $PWD"
-    if [ "$(cat .venv/pynet-stamp 2>/dev/null)" != "$stamp" ]; then
+    place="$(python3 --version) $PWD"
+    if [ "$(cat .venv/pynet-place 2>/dev/null)" != "$place" ]; then
         say "making .venv: pynet and its tools (once, about a minute)"
         python3 -m venv --clear .venv
+        printf '%s\n' "$place" >.venv/pynet-place
+    fi
+    stamp=$(cat pyproject.toml setup.py launcher/launcher.c launcher/__init__.py | sha256sum)
+    if [ "$(cat .venv/pynet-stamp 2>/dev/null)" != "$stamp" ]; then
+        say "installing pynet into .venv, from the tree"
         "$PYTHON" -m pip install -qq --disable-pip-version-check --editable '.[dev]' </dev/null
         printf '%s\n' "$stamp" >.venv/pynet-stamp
     fi
