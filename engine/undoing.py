@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..ipam import takeover
-from ..model.errors import CniError
-from ..model.resource import Undo
+from ..model.errors import CniError, KernelError
+from ..model.resource import Undo, Unknown
 from ..model.resources import AddressLease, DelegatedLease
 from ..store.records import Record, Step
 from . import faults, journal
@@ -52,6 +52,8 @@ def _close(site: Site, record: Record, *, failed: bool) -> None:
 
 def _undo_group(site: Site, record: Record, group: list[Step]) -> None:
     first = group[0].resource
+    if isinstance(first, Unknown):
+        raise KernelError(f"{first.describe()}: only a version that knows it can undo it")
     if isinstance(first, AddressLease):
         return  # given back when the record is forgotten, after the link is gone
     if isinstance(first, DelegatedLease):

@@ -26,4 +26,6 @@ class Drift:
     found: str
 
     def __str__(self) -> str:
+        if self.property == "presence":
+            return f"{self.subject} is {self.found}"
         return f"{self.subject}: {self.property} is {self.found}, should be {self.expected}"

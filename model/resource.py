@@ -13,7 +13,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, ClassVar, Generic, TypeVar
 
 from .query import Place
@@ -62,8 +62,9 @@ class Resource:
 
     @cached_property
     def key(self) -> str:
-        """What it is counted and found by within its host namespace."""
-        return json.dumps([self.kind, *(getattr(self, name) for name in self.identity)])
+        """What it is counted and found by within its namespace; it opens with the kind."""
+        fields = (str(getattr(self, name)) for name in self.identity)
+        return "\t".join((self.kind, *fields))
 
     def describe(self) -> str:
         """One line for people, in the words of `ip` and `nft`."""
@@ -94,7 +95,7 @@ class Unknown(Resource):
 
     @cached_property
     def key(self) -> str:
-        return json.dumps([self.unknown_kind, self.body])
+        return f"{self.unknown_kind}\t{self.body}"
 
     def describe(self) -> str:
         return f"{self.unknown_kind} (recorded by another version of pynet)"
@@ -105,11 +106,19 @@ def encode(resource: Resource) -> tuple[str, str]:
     if isinstance(resource, Unknown):
         return resource.unknown_kind, resource.body
     body = {}
-    for field in dataclasses.fields(resource):
-        value = getattr(resource, field.name)
-        if value != field.default:
-            body[field.name] = value
-    return resource.kind, json.dumps(body, separators=(",", ":"))
+    for name, default in _fields(resource.kind):
+        value = getattr(resource, name)
+        if value != default:
+            body[name] = value
+    return resource.kind, _ENCODER.encode(body)
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
+
+@cache
+def _fields(kind: str) -> tuple[tuple[str, Any], ...]:
+    return tuple((field.name, field.default) for field in dataclasses.fields(_kinds[kind]))
 
 
 def decode(kind: str, body: str) -> Resource:

@@ -11,6 +11,11 @@ from typing import Any
 
 from .resource import Lease, Resource, Undo
 
+
+def _place(resource: Resource) -> str:
+    return " in the container" if resource.place == "sandbox" else ""
+
+
 # --- links --------------------------------------------------------------------
 
 
@@ -30,6 +35,9 @@ class Bridge(Resource):
     mtu: int = 0
     vlan_filtering: bool = False
 
+    def describe(self) -> str:
+        return f"bridge {self.name}, up" + (", filtering VLANs" if self.vlan_filtering else "")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Veth(Resource):
@@ -45,6 +53,9 @@ class Veth(Resource):
     peer: str
     peer_mac: str
     mtu: int = 0
+
+    def describe(self) -> str:
+        return f"veth pair {self.name} on the host, {self.peer} ({self.peer_mac}) in the container"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +76,12 @@ class BridgePort(Resource):
     tagged: tuple[tuple[int, int], ...] = ()
     keep_default_vlan: bool = False
 
+    def describe(self) -> str:
+        flags = [name for name in ("hairpin", "isolated") if getattr(self, name)]
+        if self.pvid:
+            flags.append(f"pvid {self.pvid}")
+        return " ".join((f"port {self.name} of {self.bridge}", *flags))
+
 
 @dataclass(frozen=True, kw_only=True)
 class LinkUp(Resource):
@@ -76,6 +93,9 @@ class LinkUp(Resource):
 
     def properties(self) -> frozenset[tuple[str, str]]:
         return frozenset({(self.name, "state")})
+
+    def describe(self) -> str:
+        return f"{self.name} up" + _place(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +110,9 @@ class Promiscuous(Resource):
 
     def properties(self) -> frozenset[tuple[str, str]]:
         return frozenset({(self.name, "promisc")})
+
+    def describe(self) -> str:
+        return f"{self.name} promisc {'on' if self.on else 'off'}" + _place(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +133,9 @@ class VlanGateway(Resource):
     vlan: int
     mtu: int = 0
 
+    def describe(self) -> str:
+        return f"{self.name}: the leg of {self.bridge} in VLAN {self.vlan}"
+
 
 # --- addresses and routes ------------------------------------------------------
 
@@ -127,6 +153,9 @@ class InterfaceAddress(Resource):
     address: str
     dad: bool = False
 
+    def describe(self) -> str:
+        return f"address {self.address} on {self.name}" + _place(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class GatewayAddress(Resource):
@@ -138,6 +167,9 @@ class GatewayAddress(Resource):
     name: str
     address: str
 
+    def describe(self) -> str:
+        return f"gateway address {self.address} on {self.name}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class AddressRemoved(Resource):
@@ -148,6 +180,9 @@ class AddressRemoved(Resource):
     identity = ("name", "address")
     name: str
     address: str
+
+    def describe(self) -> str:
+        return f"no address {self.address} on {self.name}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +202,10 @@ class InterfaceRoute(Resource):
     priority: int = 0
     table: int | None = None
     scope: int | None = None
+
+    def describe(self) -> str:
+        via = f" via {self.gw}" if self.gw else ""
+        return f"route {self.dst}{via} dev {self.name}" + _place(self)
 
 
 # --- sysctls --------------------------------------------------------------------
@@ -189,6 +228,9 @@ class Sysctl(Resource):
     def properties(self) -> frozenset[tuple[str, str]]:
         return frozenset({(f"sysctl net/{self.setting}", "value")})
 
+    def describe(self) -> str:
+        return f"sysctl net/{self.setting}={self.value}" + _place(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Forwarding(Resource):
@@ -198,6 +240,9 @@ class Forwarding(Resource):
     undo = Undo.KEEP
     identity = ("family",)
     family: int
+
+    def describe(self) -> str:
+        return f"IPv{self.family} forwarding"
 
 
 # --- the nftables tables ----------------------------------------------------------
@@ -217,6 +262,9 @@ class MasqueradePrefix(Resource):
     family: int
     length: int
 
+    def describe(self) -> str:
+        return f"nftables: IPv{self.family} networks of /{self.length} compared"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Element(Resource):
@@ -232,6 +280,9 @@ class Element(Resource):
     item: tuple[str, ...]
     value: str = ""
 
+    def describe(self) -> str:
+        return f"nftables: {', '.join(self.item)} in set {self.set}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class SharedElement(Resource):
@@ -244,6 +295,9 @@ class SharedElement(Resource):
     set: str
     item: tuple[str, ...]
     value: str = ""
+
+    def describe(self) -> str:
+        return f"nftables: {', '.join(self.item)} in set {self.set} (shared)"
 
 
 # --- leases ------------------------------------------------------------------------
@@ -277,6 +331,10 @@ class AddressLease(Lease[Leased]):
     requested: str = ""
     directory: str = ""
 
+    def describe(self) -> str:
+        wanted = self.requested or "an address"
+        return f"lease of {wanted} from pool {self.pool}, range set {self.index}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class DelegatedLease(Lease[Any]):
@@ -296,3 +354,6 @@ class DelegatedLease(Lease[Any]):
         from .resource import decode
 
         return tuple(decode(kind, body) for kind, body in self.interface_first)
+
+    def describe(self) -> str:
+        return f"what IPAM plugin {self.binary} leases"

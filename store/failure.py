@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from errno import EACCES, EDQUOT, EIO, ENOSPC, EPERM, EROFS
+from errno import EACCES, EDQUOT, EEXIST, EIO, ENOSPC, ENOTDIR, EPERM, EROFS
 from pathlib import Path
 
 from ..model.errors import CniError, StoreError, TryLater
@@ -19,6 +19,10 @@ _RENEW = (
 )
 _FULL = "the file system is full: free some space, then try again"
 _READ_ONLY = "it can't be written: make the file and its directory writable for this user"
+_NO_DIRECTORY = (
+    "the state directory, or one above it, is not a directory: move away what is there, "
+    "or set PYNET_STATE_DIR to another one"
+)
 
 _SQLITE = {
     sqlite3.SQLITE_CORRUPT: f"it is damaged, {_RENEW}",
@@ -32,6 +36,8 @@ _ERRNO = {
     EACCES: _READ_ONLY,
     EPERM: _READ_ONLY,
     EROFS: "its file system is read-only: remount it, or set PYNET_STATE_DIR to another directory",
+    EEXIST: _NO_DIRECTORY,
+    ENOTDIR: _NO_DIRECTORY,
     ENOSPC: _FULL,
     EDQUOT: "the disk quota is used up: free some space, then try again",
     EIO: "reading or writing failed: check the file system's space and health",

@@ -15,7 +15,9 @@ from ..model.resource import Resource, decode, encode
 from .leases import LeaseWriter, Session
 from .records import ClaimLost, Counts, Record, Shared, State, Step
 
-_RECORD = ", ".join(field.name for field in dataclasses.fields(Record))
+_COLUMNS = [field.name for field in dataclasses.fields(Record)]
+_RECORD = ", ".join(_COLUMNS)
+_STATE = _COLUMNS.index("state")
 
 
 class JournalReader(Session):
@@ -93,8 +95,8 @@ class JournalReader(Session):
     def resources(self, scope: str, kinds: Iterable[str]) -> Iterator[Resource]:
         """Each recorded resource of these kinds once; to be consumed within the transaction."""
         for kind in kinds:
-            # A key is a JSON list that opens with its kind, so a kind is a range of keys.
-            first = f'["{kind}"'
+            # A key opens with its kind and a tab, so a kind is a range of keys.
+            first = f"{kind}\t"
             rows = self._sql.execute(
                 "SELECT kind, body FROM step WHERE scope = ? AND key >= ? AND key < ? GROUP BY key",
                 (scope, first, first + "\x7f"),
@@ -220,8 +222,9 @@ class JournalWriter(JournalReader, LeaseWriter):
 
 
 def _record(row: tuple[object, ...]) -> Record:
-    record = Record(*row)  # type: ignore[arg-type]  # the columns are Record's fields
-    return dataclasses.replace(record, state=State(record.state))
+    values = list(row)
+    values[_STATE] = State(str(values[_STATE]))
+    return Record(*values)  # type: ignore[arg-type]  # the columns are Record's fields
 
 
 def _must_be_ours(done: sqlite3.Cursor, record: Record) -> None:
