@@ -59,6 +59,9 @@ def serve(call: Call, services: Services) -> Reply:
         command = dialogue.command_of(call.environ)
         if command is Command.VERSION:
             return Reply(0, dialogue.version_document(plugin, call.stdin))
+        if not call.same_mounts:
+            # Whether it needs a path shows only under way, when it is too late to decline.
+            raise Declined("the caller is in another mount namespace")
         version = dialogue.wanted_version(call.stdin)
         request = dialogue.read_request(plugin, call.environ, call.stdin, "")
         return Reply(0, _run(plugin, request, call, services))
@@ -182,8 +185,6 @@ _COMMANDS: Mapping[Command, Callable[[Engine, Plugin, Request], bytes]] = {
 
 
 def _delegate(call: Call, binary: str, command: str, recorded: RecordedCall) -> dict[str, Any]:
-    if not call.same_mounts:
-        raise Declined(f"{binary} is an executable of another mount namespace")
     output = delegate.run(
         binary, command, recorded.environ, recorded.stdin(), call.stderr, cancelled=call.cancelled
     )
