@@ -30,7 +30,7 @@ def main() -> NoReturn:
         config = settings(os.environ)
         reply = run(_handler(config), plugin, os.environ, sys.stdin.buffer.read())
     except Exception as error:
-        config, reply = None, _error_reply(error)
+        config, reply = None, error_reply(error)
     status = reply.status if _write(reply.stdout) else 1
     if config is not None and config.mode is Mode.AUTO and not _answers(config):
         _leave_daemon(config)
@@ -90,7 +90,7 @@ def _handler(config: Settings) -> Handler:
     return partial(serve, services=Services(config.state))
 
 
-def _error_reply(error: Exception) -> Reply:
+def error_reply(error: Exception) -> Reply:
     """For what `serve` could not answer itself: it was not reached, or its store is newer."""
     import json
 

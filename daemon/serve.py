@@ -20,6 +20,7 @@ from ..cni.environment import own_namespace_allowed
 from ..engine.engine import Engine
 from ..engine.request_record import Call as RecordedCall
 from ..ipam import delegate
+from ..kernel.namespaces import open_namespace
 from ..kernel.namespaces import same as same_namespace
 from ..kernel.warm import Warm
 from ..kernel.world import KernelWorld
@@ -113,7 +114,9 @@ def open_world(request: Request, call: Call, warm: Warm | None) -> KernelWorld:
     needed = request.command in (Command.ADD, Command.CHECK) and bool(request.netns)
     sandbox = call.sandbox
     if needed and sandbox is None:
-        raise NamespaceError(_why_not(request.netns, call))
+        raise NamespaceError(
+            f'failed to open netns "{request.netns}": {_why_not(request.netns, call)}'
+        )
     if sandbox is not None and same_namespace(sandbox, call.host):
         if needed and not own_namespace_allowed(call.environ):
             raise NamespaceError(
@@ -133,13 +136,14 @@ def open_world(request: Request, call: Call, warm: Warm | None) -> KernelWorld:
 
 
 def _why_not(netns: str, call: Call) -> str:
-    reason = "can't be opened"
     if call.same_mounts:
         try:
-            os.close(os.open(netns, os.O_RDONLY | os.O_CLOEXEC))
+            os.close(open_namespace(netns))
+        except NamespaceError as error:
+            return error.msg
         except OSError as error:
-            reason = f"can't be opened: {os.strerror(error.errno or 0)}"
-    return f'failed to open netns "{netns}": it {reason}'
+            return os.strerror(error.errno or 0)
+    return "it can't be opened, or is no network namespace"
 
 
 # --- the commands -------------------------------------------------------------------

@@ -142,14 +142,15 @@ def _freed(reader: Reader, lease: AddressLease, avoided: frozenset[str]) -> str:
         return address
     raise RangeFull(
         f"no IP addresses available in pool {lease.pool}: "
-        + ", ".join(_fill(reader, lease.pool, range) for range in lease.ranges),
+        + ", ".join(_fill(reader, lease.pool, range, avoided) for range in lease.ranges),
         details="release what is no longer used (`pynet doctor` finds it), or widen the range",
     )
 
 
-def _fill(reader: Reader, pool: str, range: Range) -> str:
+def _fill(reader: Reader, pool: str, range: Range, avoided: frozenset[str]) -> str:
     held = reader.count_leases(pool, range[:2])
-    return f"{held} of {ranges.size(range)} held in {ranges.describe(range)}"
+    gateways = sum(bool(ranges.range_of([range], gateway)) for gateway in avoided)
+    return f"{held} of {ranges.size(range) - gateways} held in {ranges.describe(range)}"
 
 
 def _leased(lease: AddressLease, address: str) -> Leased:

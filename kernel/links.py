@@ -241,7 +241,8 @@ def up(name: str, *, mtu: int = 0) -> Operation:
     """`ip link set NAME [mtu MTU] up`"""
     size = u32(IFLA_MTU, mtu) if mtu else b""
     body = header(flags=IFF_UP, change=IFF_UP) + string(IFLA_IFNAME, name) + size
-    return Operation(RTM_SETLINK, 0, body, f"ip link set {name} up")
+    text = f"ip link set {name} mtu {mtu} up" if mtu else f"ip link set {name} up"
+    return Operation(RTM_SETLINK, 0, body, text)
 
 
 def down(name: str) -> Operation:

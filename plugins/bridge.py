@@ -44,6 +44,7 @@ from .delegation import (
 
 DEFAULT_MTU = 1500
 """What the kernel gives a veth pair and a bridge that ask for no other."""
+MIN_IPV6_MTU = 1280
 
 IPNet = IPv4Interface | IPv6Interface
 
@@ -77,6 +78,7 @@ class Bridge(Plugin):
         if not ipam_type(request):
             return _layer_2(request, seen, wiring, pair)
         leased = plan_addresses(request, seen, wiring)
+        _refuse_small_mtu(conf, leased.result)
         addressed = _with_gateways(conf, leased.result)
         gateways = tuple(_gateways(request, seen, addressed)) if conf.gateway else ()
         resources = (
@@ -165,6 +167,15 @@ def _layer_2(request: Request, seen: Seen, wiring: tuple[Resource, ...], pair: V
 
 
 # --- addresses and gateways --------------------------------------------------------
+
+
+def _refuse_small_mtu(conf: BridgeConf, leased: Result) -> None:
+    """RFC 8200, section 5; the kernel would say no more than "invalid argument"."""
+    if 0 < conf.mtu < MIN_IPV6_MTU and any(":" in ip.address for ip in leased.ips):
+        raise ConfigError(
+            f"mtu: {conf.mtu} is under {MIN_IPV6_MTU}, which IPv6 needs,"
+            " and the network gives IPv6 addresses"
+        )
 
 
 def _with_gateways(conf: BridgeConf, leased: Result) -> Result:

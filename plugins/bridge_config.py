@@ -18,7 +18,10 @@ from ..model.errors import ConfigError
 from ..model.request import Request
 
 _MAC = re.compile(r"(?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}")
+_NO_MAC = "00:00:00:00:00:00"
 MAX_VLAN = 4094
+MIN_MTU, MAX_MTU = 68, 65535
+"""The kernel's bounds for bridges and veth pairs (include/uapi/linux/if_ether.h)."""
 
 
 class VlanTrunk(ConfigModel):
@@ -70,8 +73,8 @@ class BridgeConf(NetConf):
             raise ValueError("cannot set hairpinMode and promiscMode at the same time")
         if not 0 <= self.vlan <= MAX_VLAN:
             raise ValueError(f"vlan: {self.vlan} is not within 0..{MAX_VLAN}")
-        if not 0 <= self.mtu <= 65535:
-            raise ValueError(f"mtu: {self.mtu} is not within 0..65535")
+        if self.mtu and not MIN_MTU <= self.mtu <= MAX_MTU:
+            raise ValueError(f"mtu: {self.mtu} is not within {MIN_MTU}..{MAX_MTU}, nor 0")
         if self.disableContainerInterface and get(self.ipam, "type"):
             raise ValueError("cannot use IPAM when disableContainerInterface is set")
         if self.ipMasqBackend not in ("", "iptables", "nftables"):
@@ -101,9 +104,10 @@ def wanted_mac(request: Request) -> str:
         found = _text(source, "mac") or found
     if not found:
         return ""
-    if not _MAC.fullmatch(found) or int(found[:2], 16) & 1:
+    mac = found.lower().replace("-", ":")
+    if not _MAC.fullmatch(found) or int(mac[:2], 16) & 1 or mac == _NO_MAC:
         raise ConfigError(f'mac: "{found}" is not a unicast MAC address (six bytes as in 02:..)')
-    return found.lower().replace("-", ":")
+    return mac
 
 
 def _text(source: Mapping[str, Any], key: str) -> str:

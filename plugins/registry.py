@@ -6,7 +6,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ..model.errors import CniError
+from ..model.errors import ConfigError
 from ..model.plugin import Plugin
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def names() -> frozenset[str]:
 
 @cache
 def plugin_named(name: str) -> Plugin:
-    """The plugin of that name. Raises `CniError` where there is none."""
+    """The plugin of that name. Raises `ConfigError` where there is none."""
     if name in OURS:
         module, _, class_name = OURS[name].partition(":")
         found = getattr(import_module(f".{module}", __package__), class_name)
@@ -40,7 +40,7 @@ def plugin_named(name: str) -> Plugin:
                 break
         else:
             known = ", ".join(sorted(names()))
-            raise CniError(f'pynet has no plugin "{name}"; it has {known}')
+            raise ConfigError(f'pynet has no plugin "{name}"; it has {known}')
     plugin = found()
     assert isinstance(plugin, Plugin)
     return plugin

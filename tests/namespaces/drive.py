@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pynet.daemon.call import Call
+from pynet.daemon import one_shot
 from pynet.daemon.serve import Services, serve
 from pynet.engine import faults
+from pynet.store.failure import NewerSchema
 
 STATE = Path("/run/pynet")
 
@@ -86,31 +88,15 @@ def call(command: str, config: Any, runtime: Runtime | None = None) -> Outcome:
     return raw_call(plugin, runtime.environment(command), stdin)
 
 
-def raw_call(plugin: str, environ: dict[str, str], stdin: bytes) -> Outcome:
-    host = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+def raw_call(
+    plugin: str, environ: dict[str, str], stdin: bytes, services: Services | None = None
+) -> Outcome:
+    """What the one-shot's `main` does, but for leaving a daemon behind."""
+    handler = partial(serve, services=services or Services(STATE))
     try:
-        sandbox = os.open(environ.get("CNI_NETNS", ""), os.O_RDONLY | os.O_CLOEXEC)
-    except (OSError, ValueError):
-        sandbox = None
-    try:
-        reply = serve(
-            Call(
-                plugin=plugin,
-                environ=environ,
-                stdin=stdin,
-                host=host,
-                sandbox=sandbox,
-                stderr=2,
-                same_mounts=True,
-                accepted=lambda: None,
-                cancelled=lambda: False,
-            ),
-            Services(STATE),
-        )
-    finally:
-        os.close(host)
-        if sandbox is not None:
-            os.close(sandbox)
+        reply = one_shot.run(handler, plugin, environ, stdin)
+    except NewerSchema as error:
+        reply = one_shot.error_reply(error)
     return Outcome(reply.status, reply.stdout)
 
 

@@ -67,7 +67,7 @@ def test_in_order_and_never_the_gateway(store: Store) -> None:
 def test_a_full_range_names_pool_ranges_and_how_many_are_held(store: Store) -> None:
     for number in range(5):
         take(store, f"c{number}")
-    with pytest.raises(RangeFull, match=r"pool net: 5 of 6 held in 10\.0\.0\.1-10\.0\.0\.6/29"):
+    with pytest.raises(RangeFull, match=r"pool net: 5 of 5 held in 10\.0\.0\.1-10\.0\.0\.6/29"):
         take(store, "one-too-many")
     with store.read() as reader, pytest.raises(RangeFull):
         lessor.peek(reader, pool(), "", "")
