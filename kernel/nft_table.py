@@ -49,6 +49,8 @@ class Table:
 
     def __init__(self, namespace: int) -> None:
         self._namespace = os.dup(namespace)
+        # Prefixes seen here. Should somebody flush them, their elements are refused too.
+        self._made: set[MasqueradePrefix] = set()
         try:
             self._socket = NftSocket(self._namespace)
         except BaseException:
@@ -154,11 +156,12 @@ class Table:
         Raises `TableMissing` where the table, or a set in it, is gone, `KernelError`.
         """
         prefixes = [one for one in resources if isinstance(one, MasqueradePrefix)]
-        if prefixes:
+        if not self._made.issuperset(prefixes):
             parts = [prefix_part(prefix.family, prefix.length) for prefix in prefixes]
             if self._missing([table_part(part.family) for part in parts]):
                 raise TableMissing(f"table {parts[0].family} {TABLE} is missing")
             self._make(parts)
+            self._made.update(prefixes)
         self._put([_entry(one) for one in resources if not isinstance(one, MasqueradePrefix)])
 
     def verify(self, resource: NftResource) -> list[Drift]:
@@ -197,6 +200,7 @@ class Table:
         errors = self._change([nft_elements.put(entry) for entry in entries])
         for index, number in errors.items():
             if number == errno.ENOENT:
+                self._made.clear()
                 described = entries[index].set
                 raise TableMissing(f"set {described.family} {TABLE} {described.name} is missing")
             raise refused(f"add element {entries[index].text}", number)
