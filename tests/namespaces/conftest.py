@@ -1,0 +1,36 @@
+"""The plugins as executables, and a container that must leave nothing behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from drive import BRIDGE
+from evidence import nothing_left, rest
+from executables import Executables, SlowIpam, first_life
+
+from pynet.testnets.lab import Host
+
+
+@pytest.fixture(scope="session")
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> Executables:
+    return Executables.install(tmp_path_factory.mktemp("plugins"))
+
+
+@pytest.fixture
+def baseline(host: Host, plugins: Executables) -> set[str]:
+    return first_life(host, plugins, BRIDGE)
+
+
+@pytest.fixture
+def c1(host: Host, baseline: set[str]) -> Iterator[None]:
+    """A container of that name; at the end nothing is left of whatever was attached."""
+    host.container("c1")
+    yield
+    assert nothing_left(baseline, host.call(rest)) == []
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> SlowIpam:
+    return SlowIpam(tmp_path)
