@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 
 from ..ipam import lessor
 from ..model.errors import ConfigError
 from ..model.plan import Drift
 from ..model.query import LinkNamed
-from ..model.request import Request
+from ..model.request import Attachment, Request
 from ..model.resource import Resource
 from ..model.resources import (
     AddressLease,
@@ -28,7 +29,7 @@ def recorded(tx: Reader, world: World, record: Record) -> list[Drift]:
     A property is judged by the last record of the attachment that sets it: a chained
     plugin may change the MAC that the main plugin gave.
     """
-    later = _set_later(tx, record)
+    later = decided(tx, record.host, record.attachment, after=record.id)
     drifts: list[Drift] = []
     for step in tx.steps(record):
         resource = step.resource
@@ -44,24 +45,25 @@ def recorded(tx: Reader, world: World, record: Record) -> list[Drift]:
     return drifts
 
 
-def _set_later(tx: Reader, record: Record) -> set[tuple[str, str]]:
+def decided(
+    tx: Reader, host: str, attachment: Attachment, *, after: int = 0
+) -> set[tuple[str, str]]:
+    """The properties that records of the attachment set, those made since record `after`."""
     found: set[tuple[str, str]] = set()
-    for other in tx.records(
-        host=record.host,
-        network=record.network,
-        container=record.container,
-        interface=record.interface,
-    ):
-        if other.id > record.id and other.state is State.READY:
+    for other in tx.records_of(host, attachment):
+        if other.id > after and other.state is State.READY:
             for step in tx.steps(other):
                 found |= step.resource.properties()
     return found
 
 
-def against_result(world: World, request: Request) -> list[Drift]:
+def against_result(
+    world: World, request: Request, known: Container[tuple[str, str]] = ()
+) -> list[Drift]:
     """Where the container's interface differs from prevResult.
 
-    Raises `ConfigError` where prevResult is missing or is another namespace's.
+    What is `known` from the records is left to them: prevResult may be from an earlier place
+    in the chain. Raises `ConfigError` where prevResult is missing or is another namespace's.
     """
     result = request.prev_result
     if result is None:
@@ -82,7 +84,7 @@ def against_result(world: World, request: Request) -> list[Drift]:
     if link is None:
         return [Drift(mine.name, "presence", "there", "missing")]
     drifts = []
-    if mine.mac and link.mac != mine.mac.lower():
+    if mine.mac and link.mac != mine.mac.lower() and (mine.name, "MAC") not in known:
         drifts.append(Drift(mine.name, "MAC", mine.mac, link.mac))
     for resource in _of_result(request, index):
         drifts += world.verify(resource)

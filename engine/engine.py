@@ -113,16 +113,41 @@ class Engine:
             if record.state is State.READY:
                 if record.digest != self._digest:
                     continue  # the same plugin twice in a chain, or the kernel will refuse
-                if not self._site.is_forsaken(record):
+                if self._lives(plugin, record):
                     raise AlreadyAttached(
                         f'container {record.container} is on network "{record.network}" as'
                         f" {record.interface} already, by an ADD of plugin {record.plugin} with"
                         " this configuration; DEL it first",
                         details=f"record {record.id}, netns {record.netns}",
                     )
-            failures = undo(self._site, record)
+            failures = [
+                failure
+                for doomed in (*self._chained_to(plugin, record), record)
+                for failure in undo(self._site, doomed)
+            ]
             if failures:
                 raise ExceptionGroup("what an earlier ADD left can't be undone", failures)
+
+    def _lives(self, plugin: Plugin, record: Record) -> bool:
+        """Whether a record that is ready stands in the way of an identical ADD.
+
+        A chained plugin's does not once the container has come back with another namespace:
+        whether it may is for the plugin that owns the interface to say, and it was asked first.
+        """
+        if not plugin.creates_interface and record.sandbox != self.world.sandbox:
+            return False
+        return not self._site.is_forsaken(record)
+
+    def _chained_to(self, plugin: Plugin, record: Record) -> list[Record]:
+        """What was recorded for the interface that goes with `record`, last first."""
+        if not plugin.creates_interface:
+            return []
+        chained = [
+            other
+            for other in self._attachment(record)
+            if other.id > record.id and other.plugin != record.plugin
+        ]
+        return chained[::-1]
 
     # --- DEL ---------------------------------------------------------------------
 
@@ -174,8 +199,9 @@ class Engine:
         with self.store.read() as tx:
             for record in self._mine(ready):
                 drifts += checking.recorded(tx, self.world, record)
+            known = checking.decided(tx, self.world.host, request.attachment)
         if plugin.checks_result:
-            drifts += checking.against_result(self.world, request)
+            drifts += checking.against_result(self.world, request, known)
         self._tell_delegate("CHECK", plugin, request)
         return list(dict.fromkeys(drifts))
 
@@ -261,14 +287,9 @@ class Engine:
     def _records(self, plugin: Plugin, request: Request) -> list[Record]:
         return [r for r in self._attachment(request) if r.plugin == plugin.name]
 
-    def _attachment(self, request: Request) -> list[Record]:
+    def _attachment(self, one: Request | Record) -> list[Record]:
         with self.store.read() as tx:
-            return tx.records(
-                host=self.world.host,
-                network=request.network,
-                container=request.container,
-                interface=request.interface,
-            )
+            return tx.records_of(self.world.host, one.attachment)
 
     @contextmanager
     def _locked(self, request: Request) -> Iterator[None]:

@@ -43,10 +43,16 @@ class Site:
     def is_forsaken(self, record: Record) -> bool:
         """Whether its namespace is provably gone: the host's end of the pair went with it.
 
-        Where nothing of an attachment stands on the host there is no such proof.
+        The pair may be in the record of another plugin, to which this one is chained. Where
+        nothing of an attachment stands on the host there is no such proof.
         """
         with self.store.read() as tx:
-            steps = tx.steps(record)
+            steps = [
+                step
+                for other in tx.records_of(record.host, record.attachment)
+                if other.sandbox == record.sandbox
+                for step in tx.steps(other)
+            ]
         pairs = [step.resource for step in steps if isinstance(step.resource, Veth)]
         return bool(pairs) and not any(self._stands(pair) for pair in pairs)
 

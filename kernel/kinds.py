@@ -6,6 +6,7 @@ from typing import Any
 
 from ..model import resources
 from ..model.resource import Resource
+from . import attribute_kinds
 from .address_kinds import (
     AddressRemovedHandler,
     GatewayAddressHandler,
@@ -13,7 +14,7 @@ from .address_kinds import (
     InterfaceRouteHandler,
 )
 from .handler import Handler
-from .link_kinds import BridgeHandler, LinkUpHandler, PromiscuousHandler
+from .link_kinds import BridgeHandler, LinkUpHandler
 from .port_kinds import BridgePortHandler
 from .sysctl_kinds import ForwardingHandler, SysctlHandler
 from .table_kinds import TableHandler
@@ -26,7 +27,6 @@ HANDLERS: dict[str, Handler[Any]] = {
     resources.Veth.kind: VethHandler(),
     resources.BridgePort.kind: BridgePortHandler(),
     resources.LinkUp.kind: LinkUpHandler(),
-    resources.Promiscuous.kind: PromiscuousHandler(),
     resources.VlanGateway.kind: VlanGatewayHandler(),
     resources.InterfaceAddress.kind: InterfaceAddressHandler(),
     resources.GatewayAddress.kind: GatewayAddressHandler(),
@@ -37,6 +37,7 @@ HANDLERS: dict[str, Handler[Any]] = {
     resources.MasqueradePrefix.kind: _TABLE,
     resources.Element.kind: _TABLE,
     resources.SharedElement.kind: _TABLE,
+    **attribute_kinds.HANDLERS,
 }
 
 

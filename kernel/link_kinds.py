@@ -1,4 +1,4 @@
-"""Kinds about one link that is there: up, promiscuous; and the bridge."""
+"""A link set up, and the bridge."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from ..model.errors import KernelError
 from ..model.plan import Drift
 from ..model.query import Link
-from ..model.resources import Bridge, LinkUp, Promiscuous
+from ..model.resources import Bridge, LinkUp
 from . import links, sysctls
 from .handler import Handler, compare, missing
 from .places import Places
@@ -32,30 +32,6 @@ class LinkUpHandler(Handler[LinkUp]):
     def delete(self, at: Places, resource: LinkUp, previous: str | None) -> None:
         with tolerating(GONE):
             at.socket(resource.place).transact(links.down(resource.name))
-
-
-class PromiscuousHandler(Handler[Promiscuous]):
-    def exists(self, at: Places, resource: Promiscuous) -> bool:
-        found = links.by_name(at.socket(resource.place), resource.name)
-        return found is not None and found.promisc == resource.on
-
-    def previous(self, at: Places, resource: Promiscuous) -> str | None:
-        found = links.by_name(at.socket(resource.place), resource.name)
-        return None if found is None else ("on" if found.promisc else "off")
-
-    def create(self, at: Places, resource: Promiscuous) -> None:
-        at.socket(resource.place).transact(links.promisc(resource.name, resource.on))
-
-    def verify(self, at: Places, resource: Promiscuous) -> list[Drift]:
-        found = links.by_name(at.socket(resource.place), resource.name)
-        if found is None:
-            return [missing(resource.name)]
-        return compare(resource.name, promisc=(resource.on, found.promisc))
-
-    def delete(self, at: Places, resource: Promiscuous, previous: str | None) -> None:
-        if previous is not None:
-            with tolerating(GONE):
-                at.socket(resource.place).transact(links.promisc(resource.name, previous == "on"))
 
 
 class BridgeHandler(Handler[Bridge]):

@@ -30,6 +30,7 @@ IFLA_IFNAME = 3
 IFLA_MTU = 4
 IFLA_LINK = 5
 IFLA_MASTER = 10
+IFLA_TXQLEN = 13
 IFLA_LINKINFO = 18
 IFLA_NET_NS_FD = 28
 IFLA_GROUP = 27
@@ -46,6 +47,7 @@ _RTEXT_FILTER_SKIP_STATS = 1 << 3
 # net/if.h
 IFF_UP = 0x1
 IFF_PROMISC = 0x100
+IFF_ALLMULTI = 0x200
 _IFF_LOWER_UP = 0x10000
 
 _SIOCGIFINDEX = 0x8933
@@ -69,6 +71,7 @@ _READ = frozenset(
         IFLA_ADDRESS,
         IFLA_MTU,
         IFLA_MASTER,
+        IFLA_TXQLEN,
         IFLA_LINK,
         IFLA_GROUP,
     }
@@ -131,6 +134,8 @@ def parse(body: bytes) -> Link:
         running=bool(flags & _IFF_LOWER_UP),
         group=number(found.get(IFLA_GROUP, b"")),
         vlan_filtering=kind == "bridge" and _filters_vlans(info),
+        allmulti=bool(flags & IFF_ALLMULTI),
+        queue=number(found.get(IFLA_TXQLEN, b"")),
     )
 
 
@@ -257,6 +262,26 @@ def promisc(name: str, on: bool) -> Operation:
     body = header(flags=flags, change=IFF_PROMISC) + string(IFLA_IFNAME, name)
     state = "on" if on else "off"
     return Operation(RTM_SETLINK, 0, body, f"ip link set {name} promisc {state}")
+
+
+def allmulti(name: str, on: bool) -> Operation:
+    """`ip link set NAME allmulticast on|off`"""
+    flags = IFF_ALLMULTI if on else 0
+    body = header(flags=flags, change=IFF_ALLMULTI) + string(IFLA_IFNAME, name)
+    state = "on" if on else "off"
+    return Operation(RTM_SETLINK, 0, body, f"ip link set {name} allmulticast {state}")
+
+
+def mtu(name: str, value: int) -> Operation:
+    """`ip link set NAME mtu MTU`"""
+    body = _ANY + string(IFLA_IFNAME, name) + u32(IFLA_MTU, value)
+    return Operation(RTM_SETLINK, 0, body, f"ip link set {name} mtu {value}")
+
+
+def queue(name: str, length: int) -> Operation:
+    """`ip link set NAME txqueuelen LENGTH`"""
+    body = _ANY + string(IFLA_IFNAME, name) + u32(IFLA_TXQLEN, length)
+    return Operation(RTM_SETLINK, 0, body, f"ip link set {name} txqueuelen {length}")
 
 
 def address(name: str, mac: str) -> Operation:

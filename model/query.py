@@ -65,6 +65,8 @@ class Link:
     running: bool = False  # has a carrier
     group: int = 0
     vlan_filtering: bool = False  # of a bridge
+    allmulti: bool = False
+    queue: int = 0  # packets the transmit queue holds (`txqueuelen`)
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,11 @@ class Resource:
         """One line for people, in the words of `ip` and `nft`."""
         return f"{self.kind} " + " ".join(str(getattr(self, name)) for name in self.identity)
 
+    @property
+    def whereabouts(self) -> str:
+        """The end of a description: nothing for what is on the host."""
+        return " in the container" if self.place == "sandbox" else ""
+
     def properties(self) -> frozenset[tuple[str, str]]:
         """The (subject, property) pairs of a Drift that this decides, overruling earlier ones."""
         return frozenset()

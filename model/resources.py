@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .link_attributes import AllMulticast as AllMulticast
+from .link_attributes import LinkAddress as LinkAddress
+from .link_attributes import LinkMtu as LinkMtu
+from .link_attributes import LinkUp as LinkUp
+from .link_attributes import Promiscuous as Promiscuous
+from .link_attributes import TransmitQueue as TransmitQueue
 from .resource import Lease, Resource, Undo
-
-
-def _place(resource: Resource) -> str:
-    return " in the container" if resource.place == "sandbox" else ""
 
 
 # --- links --------------------------------------------------------------------
@@ -84,38 +86,6 @@ class BridgePort(Resource):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinkUp(Resource):
-    """`ip link set NAME up`; undone by `down`."""
-
-    kind = "link-up"
-    identity = ("place", "name")
-    name: str
-
-    def properties(self) -> frozenset[tuple[str, str]]:
-        return frozenset({(self.name, "state")})
-
-    def describe(self) -> str:
-        return f"{self.name} up" + _place(self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Promiscuous(Resource):
-    """`ip link set NAME promisc on|off`"""
-
-    kind = "promiscuous"
-    undo = Undo.RESTORE
-    identity = ("place", "name")
-    name: str
-    on: bool = True
-
-    def properties(self) -> frozenset[tuple[str, str]]:
-        return frozenset({(self.name, "promisc")})
-
-    def describe(self) -> str:
-        return f"{self.name} promisc {'on' if self.on else 'off'}" + _place(self)
-
-
-@dataclass(frozen=True, kw_only=True)
 class VlanGateway(Resource):
     """The bridge's own leg in one VLAN: a veth pair NAME and PORT, PORT untagged in VLAN.
 
@@ -154,7 +124,7 @@ class InterfaceAddress(Resource):
     dad: bool = False
 
     def describe(self) -> str:
-        return f"address {self.address} on {self.name}" + _place(self)
+        return f"address {self.address} on {self.name}" + self.whereabouts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +175,7 @@ class InterfaceRoute(Resource):
 
     def describe(self) -> str:
         via = f" via {self.gw}" if self.gw else ""
-        return f"route {self.dst}{via} dev {self.name}" + _place(self)
+        return f"route {self.dst}{via} dev {self.name}" + self.whereabouts
 
 
 # --- sysctls --------------------------------------------------------------------
@@ -229,7 +199,7 @@ class Sysctl(Resource):
         return frozenset({(f"sysctl net/{self.setting}", "value")})
 
     def describe(self) -> str:
-        return f"sysctl net/{self.setting}={self.value}" + _place(self)
+        return f"sysctl net/{self.setting}={self.value}" + self.whereabouts
 
 
 @dataclass(frozen=True, kw_only=True)

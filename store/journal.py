@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
+from ..model.request import Attachment
 from ..model.resource import Resource, decode, encode
 from .leases import LeaseWriter, Session
 from .records import ClaimLost, Counts, Record, Shared, State, Step
@@ -49,6 +50,15 @@ class JournalReader(Session):
         # Named, as SQLite guesses a host to be as good a hint as a container.
         index = "INDEXED BY record_container" if container is not None else ""
         return self._records(f"{index} WHERE {where}", tuple(given.values()))
+
+    def records_of(self, host: str, attachment: Attachment) -> list[Record]:
+        """Those of one attachment in host namespace `host`, oldest first."""
+        return self.records(
+            host=host,
+            network=attachment.network,
+            container=attachment.container,
+            interface=attachment.interface,
+        )
 
     def records_by_container_prefix(self, prefix: str) -> list[Record]:
         """Those whose container id begins with `prefix`, oldest first."""

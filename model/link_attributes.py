@@ -1,0 +1,118 @@
+"""The kinds of resource that set one attribute of a link that is there.
+
+All but `LinkUp` give back what was there before. What one of them sets, CHECK judges by the
+last record of the attachment that sets it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from .resource import Resource, Undo
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkAttribute(Resource):
+    """`attribute` is what it is called in a drift."""
+
+    attribute: ClassVar[str]
+    undo = Undo.RESTORE
+    identity = ("place", "name")
+    name: str
+
+    def properties(self) -> frozenset[tuple[str, str]]:
+        return frozenset({(self.name, self.attribute)})
+
+    @property
+    def value(self) -> str:
+        """What it is set to, in the words of `ip`."""
+        raise NotImplementedError
+
+    def describe(self) -> str:
+        return f"{self.name} {self.attribute} {self.value}" + self.whereabouts
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkUp(LinkAttribute):
+    """`ip link set NAME up`; undone by `down`."""
+
+    kind = "link-up"
+    attribute = "state"
+    undo = Undo.DELETE
+
+    @property
+    def value(self) -> str:
+        return "up"
+
+    def describe(self) -> str:
+        return f"{self.name} up" + self.whereabouts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promiscuous(LinkAttribute):
+    """`ip link set NAME promisc on|off`"""
+
+    kind = "promiscuous"
+    attribute = "promisc"
+    on: bool = True
+
+    @property
+    def value(self) -> str:
+        return _switch(self.on)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllMulticast(LinkAttribute):
+    """`ip link set NAME allmulticast on|off`"""
+
+    kind = "all-multicast"
+    attribute = "allmulti"
+    on: bool = True
+
+    @property
+    def value(self) -> str:
+        return _switch(self.on)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkAddress(LinkAttribute):
+    """`ip link set NAME address MAC`"""
+
+    kind = "link-address"
+    attribute = "MAC"
+    mac: str
+
+    @property
+    def value(self) -> str:
+        return self.mac
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkMtu(LinkAttribute):
+    """`ip link set NAME mtu MTU`"""
+
+    kind = "link-mtu"
+    attribute = "MTU"
+    mtu: int
+
+    @property
+    def value(self) -> str:
+        return str(self.mtu)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransmitQueue(LinkAttribute):
+    """`ip link set NAME txqueuelen LENGTH`, in packets."""
+
+    kind = "transmit-queue"
+    attribute = "txqueuelen"
+    length: int
+
+    @property
+    def value(self) -> str:
+        return str(self.length)
+
+
+def _switch(on: bool) -> str:
+    return "on" if on else "off"
