@@ -100,7 +100,7 @@ def test_an_address_of_no_interface_says_which_is_missing(world: KernelWorld) ->
         world.create([gone])
     assert not world.exists(gone)
     assert [str(drift) for drift in world.verify(gone)] == [
-        "eth7: presence is missing, should be there"
+        "eth7 is missing"
     ]
     world.delete([(gone, None)])
 
