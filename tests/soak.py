@@ -1,0 +1,134 @@
+"""Containers come and go, daemons and executables are killed; nothing may be left in the end.
+
+Three parts: many containers at once, by daemon and one-shots mixed; the same while the daemon
+is killed again and again; and each plugin's cold executable killed at every fault point.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "namespaces"))
+
+from churn import NETWORKS, Report, churn
+from cold_crashes import COMMANDS, PLUGINS, Crashes
+from drive import CONFIGS
+from evidence import nothing_left, rest
+from executables import Executables, daemon, daemon_pid, first_life, points
+
+from pynet.testnets.lab import Host, Lab
+
+_BETWEEN_KILLS = 1.5
+
+
+def many_at_once(plugins: Executables, count: int) -> list[str]:
+    with Lab() as lab:
+        host = lab.host("churn")
+        baseline = _prepared(host, plugins)
+        with daemon(host):
+            return _churned(host, plugins, count, baseline, kills=False)
+
+
+def daemon_killed(plugins: Executables, count: int) -> list[str]:
+    with Lab() as lab:
+        host = lab.host("kills")
+        baseline = _prepared(host, plugins)
+        with _killing(host):
+            return _churned(host, plugins, count, baseline, kills=True)
+
+
+def executables_killed(plugins: Executables, every: int) -> list[str]:
+    """`every` point counts: 1 for all of them."""
+    failures: list[str] = []
+    for plugin in PLUGINS:
+        with Lab() as lab:
+            host = lab.host("cold")
+            baseline = first_life(host, plugins, CONFIGS[plugin])
+            for command in COMMANDS:
+                numbers = range(1, points(host, command, CONFIGS[plugin])["last"] + 1, every)
+                say(f"  {plugin} {command}: {len(numbers)} points")
+                failures += Crashes(host, plugins, plugin, command, baseline).at(numbers)
+    return failures
+
+
+def _prepared(host: Host, plugins: Executables) -> set[str]:
+    return set().union(*(first_life(host, plugins, config) for config in NETWORKS))
+
+
+def _churned(
+    host: Host, plugins: Executables, count: int, baseline: set[str], *, kills: bool
+) -> list[str]:
+    tell = partial(_progress, count)
+    report: Report = host.call(partial(churn, plugins, count, kills=kills, progress=tell))
+    for what, number in sorted(report.counts.items()):
+        say(f"  {number:7} {what}")
+    left = nothing_left(baseline, host.call(rest))
+    return report.failures + [f"left: {thing}" for thing in left]
+
+
+@contextmanager
+def _killing(host: Host) -> Iterator[None]:
+    """Whatever daemon answers in the host is killed, until the block ends."""
+    ended = threading.Event()
+
+    def work() -> None:
+        while not ended.wait(_BETWEEN_KILLS):
+            pid = daemon_pid(host)
+            if pid is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _progress(count: int, done: int) -> None:
+    if done % max(1, count // 5) == 0:
+        say(f"  {done} of {count} containers")
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 where nothing failed and nothing was left, else 1."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/soak", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("--quick", action="store_true", help="a tenth of everything")
+    less = 10 if parser.parse_args(arguments).quick else 1
+    failures: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="pynet-soak-") as folder:
+        plugins = Executables.install(Path(folder))
+        for name, part in (
+            ("many at once", partial(many_at_once, plugins, 2000 // less)),
+            ("the daemon killed", partial(daemon_killed, plugins, 500 // less)),
+            ("executables killed", partial(executables_killed, plugins, less)),
+        ):
+            began = time.monotonic()
+            say(name)
+            failures += (found := part())
+            say(f"  {len(found)} failures, {time.monotonic() - began:.0f} s")
+    for failure in failures:
+        say(f"failed: {failure}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
