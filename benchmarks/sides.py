@@ -15,8 +15,9 @@ REFERENCE_DIR = "/usr/lib/cni"
 LOOPBACK: dict[str, Any] = {"type": "loopback"}
 
 
-def bridge(subnet: str = "10.88.0.0/16") -> dict[str, Any]:
+def bridge(*subnets: str) -> dict[str, Any]:
     """The common configuration of a bridge network: a gateway, host-local, masquerade."""
+    subnets = subnets or ("10.88.0.0/16",)
     return {
         "type": "bridge",
         "bridge": "bench0",
@@ -24,8 +25,8 @@ def bridge(subnet: str = "10.88.0.0/16") -> dict[str, Any]:
         "ipMasq": True,
         "ipam": {
             "type": "host-local",
-            "ranges": [[{"subnet": subnet}]],
-            "routes": [{"dst": "0.0.0.0/0"}],
+            "ranges": [[{"subnet": subnet}] for subnet in subnets],
+            "routes": [{"dst": "::/0" if ":" in subnet else "0.0.0.0/0"} for subnet in subnets],
         },
     }
 
