@@ -5,7 +5,6 @@ Names and defaults are the reference plugin's, so that an existing network list 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -16,9 +15,8 @@ from ..cni.keys import get
 from ..cni.names import interface_problem
 from ..model.errors import ConfigError
 from ..model.request import Request
+from .mac import unicast_mac
 
-_MAC = re.compile(r"(?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}")
-_NO_MAC = "00:00:00:00:00:00"
 MAX_VLAN = 4094
 MIN_MTU, MAX_MTU = 68, 65535
 """The kernel's bounds for bridges and veth pairs (include/uapi/linux/if_ether.h)."""
@@ -102,12 +100,7 @@ def wanted_mac(request: Request) -> str:
     found = request.args.get("MAC", "")
     for source in (request.conf.cni_args, request.runtime_config):
         found = _text(source, "mac") or found
-    if not found:
-        return ""
-    mac = found.lower().replace("-", ":")
-    if not _MAC.fullmatch(found) or int(mac[:2], 16) & 1 or mac == _NO_MAC:
-        raise ConfigError(f'mac: "{found}" is not a unicast MAC address (six bytes as in 02:..)')
-    return mac
+    return unicast_mac(found)
 
 
 def _text(source: Mapping[str, Any], key: str) -> str:

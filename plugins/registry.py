@@ -17,6 +17,7 @@ OURS = {
     "host-local": "host_local:HostLocal",
     "loopback": "loopback:Loopback",
     "static": "static:Static",
+    "tuning": "tuning:Tuning",
 }
 """Name -> module and class: imported when first asked for, so a one-shot loads only its own."""
 

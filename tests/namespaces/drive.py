@@ -41,7 +41,26 @@ STATIC: dict[str, Any] = {
     "type": "static",
     "ipam": {"type": "static", "addresses": [{"address": "10.9.0.5/24", "gateway": "10.9.0.1"}]},
 }
-CONFIGS = {"bridge": BRIDGE, "loopback": LOOPBACK, "host-local": HOST_LOCAL, "static": STATIC}
+TUNING: dict[str, Any] = {
+    "cniVersion": "1.1.0",
+    "name": "web",
+    "type": "tuning",
+    "sysctl": {"net.ipv4.conf.IFNAME.arp_filter": "1", "net/core/somaxconn": "500"},
+    "mac": "02:00:00:00:99:01",
+    "promisc": True,
+    "mtu": 1400,
+    "allmulti": True,
+    "txQLen": 500,
+}
+CONFIGS = {
+    "bridge": BRIDGE,
+    "loopback": LOOPBACK,
+    "host-local": HOST_LOCAL,
+    "static": STATIC,
+    "tuning": TUNING,
+}
+BEFORE: dict[str, tuple[dict[str, Any], ...]] = {"tuning": (BRIDGE,)}
+"""What stands before a chained plugin in its network's list."""
 
 
 @dataclass
@@ -86,6 +105,23 @@ def call(command: str, config: Any, runtime: Runtime | None = None) -> Outcome:
     stdin = config if isinstance(config, bytes) else json.dumps(config).encode()
     plugin = config["type"] if isinstance(config, dict) else "bridge"
     return raw_call(plugin, runtime.environment(command), stdin)
+
+
+def prepare(plugin: str, runtime: Runtime) -> dict[str, Any]:
+    """ADD what stands before `plugin`; its configuration, with the result of that."""
+    result = None
+    for config in BEFORE.get(plugin, ()):
+        outcome = call("ADD", config, runtime)
+        assert outcome.status == 0, outcome.stdout
+        result = outcome.document
+    return {**CONFIGS[plugin], **({"prevResult": result} if result else {})}
+
+
+def dismantle(plugin: str, runtime: Runtime) -> None:
+    """DEL what stands before `plugin`."""
+    for config in reversed(BEFORE.get(plugin, ())):
+        outcome = call("DEL", config, runtime)
+        assert outcome.status == 0, outcome.stdout
 
 
 def raw_call(

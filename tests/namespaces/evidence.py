@@ -26,6 +26,19 @@ def nothing_left(baseline: set[str], now: set[str]) -> list[str]:
     return sorted(now - baseline)
 
 
+def inside(netns: str) -> set[str]:
+    """What plugins may change of a container's interfaces that they have not made."""
+    found = set()
+    for link in _json("ip", "-n", netns, "-j", "-d", "link"):
+        shown = [link.get(key) for key in ("flags", "address", "mtu", "txqlen", "group")]
+        found.add(f"inside {netns} {link['ifname']} {shown}")
+    keys = ("net/core/somaxconn", "net/ipv4/conf/all/arp_filter", "net/ipv4/conf/eth0/arp_filter")
+    argv = ["nsenter", f"--net=/run/netns/{netns}", "grep", "", *(f"/proc/sys/{k}" for k in keys)]
+    # A key of an interface that is not there is passed over.
+    shown = subprocess.run(argv, capture_output=True).stdout.decode()
+    return found | {f"inside {netns} {line}" for line in shown.splitlines()}
+
+
 def _json(*argv: str) -> Any:
     output = subprocess.run(argv, check=True, capture_output=True).stdout
     return json.loads(output or b"[]")
