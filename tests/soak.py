@@ -22,9 +22,8 @@ sys.path.insert(0, str(Path(__file__).parent / "namespaces"))
 
 from churn import NETWORKS, Report, churn
 from cold_crashes import COMMANDS, PLUGINS, Crashes
-from drive import CONFIGS
 from evidence import nothing_left, rest
-from executables import Executables, daemon, daemon_pid, first_life, points
+from executables import Executables, daemon, daemon_pid, first_life
 
 from pynet.testnets.lab import Host, Lab
 
@@ -53,11 +52,11 @@ def executables_killed(plugins: Executables, every: int) -> list[str]:
     for plugin in PLUGINS:
         with Lab() as lab:
             host = lab.host("cold")
-            baseline = first_life(host, plugins, CONFIGS[plugin])
             for command in COMMANDS:
-                numbers = range(1, points(host, command, CONFIGS[plugin])["last"] + 1, every)
+                crashes = Crashes(host, plugins, plugin, command)
+                numbers = range(1, crashes.points["last"] + 1, every)
                 say(f"  {plugin} {command}: {len(numbers)} points")
-                failures += Crashes(host, plugins, plugin, command, baseline).at(numbers)
+                failures += crashes.at(numbers)
     return failures
 
 

@@ -10,28 +10,27 @@ from collections.abc import Iterable, Iterator
 from signal import SIGKILL
 from typing import Any
 
-from drive import CONFIGS, Runtime
-from evidence import nothing_left, rest
-from executables import NEVER, Executables
+import drive
+from drive import Runtime
+from evidence import inside, nothing_left, rest
+from executables import NEVER, Executables, points
 
 from pynet.testnets.lab import Host
 
-PLUGINS = sorted(CONFIGS)
+PLUGINS = sorted(drive.CONFIGS)
 COMMANDS = ("ADD", "DEL")
 
 
 class Crashes:
-    """Kills of one plugin's `command`; `baseline` is what is there when nothing is attached."""
+    """Kills of one plugin's `command`, which passes `points`, in a host that has seen one life."""
 
-    def __init__(
-        self, host: Host, plugins: Executables, plugin: str, command: str, baseline: set[str]
-    ) -> None:
+    def __init__(self, host: Host, plugins: Executables, plugin: str, command: str) -> None:
         self._host = host
         self._plugins = plugins
-        self._config: dict[str, Any] = CONFIGS[plugin]
-        self._what = f"{plugin} {command}"
+        self._plugin = plugin
         self._command = command
-        self._baseline = baseline
+        # Counting is the first life: what is kept on purpose is there after it.
+        self.points = points(host, command, plugin)
 
     def at(self, numbers: Iterable[int]) -> Iterator[str]:
         """What went wrong where, in words; the command must get as far as each of the points."""
@@ -39,23 +38,31 @@ class Crashes:
             name = f"cold{number}"
             self._host.container(name)
             runtime = Runtime(name, f"/run/netns/{name}", environ=dict(NEVER))
-            yield from self._one(number, runtime)
+            config = self._host.call(drive.prepare, self._plugin, runtime)
+            yield from self._one(number, config, runtime)
+            self._host.call(drive.dismantle, self._plugin, runtime)
             self._host.delete_container(name)
 
-    def _one(self, number: int, runtime: Runtime) -> Iterator[str]:
-        where = f"{self._what}, point {number}"
+    def _one(self, number: int, config: dict[str, Any], runtime: Runtime) -> Iterator[str]:
+        where = f"{self._plugin} {self._command}, point {number}"
+        baseline = self._now(runtime)
         if self._command == "DEL":
-            yield from self._call("ADD", runtime, f"before {where}")
+            yield from self._call("ADD", config, runtime, f"before {where}")
         killed = self._plugins.call(
-            self._host, self._command, self._config, runtime, PYNET_FAULT=str(number)
+            self._host, self._command, config, runtime, PYNET_FAULT=str(number)
         )
         if killed.status != -SIGKILL:
             yield f"{where}: it was not killed there: {killed}"
-        yield from self._call("DEL", runtime, f"after {where}")
-        for thing in nothing_left(self._baseline, self._host.call(rest)):
+        yield from self._call("DEL", config, runtime, f"after {where}")
+        for thing in nothing_left(baseline, self._now(runtime)):
             yield f"{where}: {thing} is left"
 
-    def _call(self, command: str, runtime: Runtime, where: str) -> Iterator[str]:
-        outcome = self._plugins.call(self._host, command, self._config, runtime)
+    def _now(self, runtime: Runtime) -> set[str]:
+        return self._host.call(lambda: rest() | inside(runtime.container))
+
+    def _call(
+        self, command: str, config: dict[str, Any], runtime: Runtime, where: str
+    ) -> Iterator[str]:
+        outcome = self._plugins.call(self._host, command, config, runtime)
         if outcome.status:
             yield f"{command} {where}: {outcome}"

@@ -242,21 +242,23 @@ def first_life(host: Host, plugins: Executables, config: dict[str, Any]) -> set[
     return host.call(rest)
 
 
-def points(host: Host, command: str, config: dict[str, Any]) -> dict[str, int]:
+def points(host: Host, command: str, plugin: str) -> dict[str, int]:
     """Which fault points a call passes: the first, the one in the middle, and the last."""
-    last = host.call(_count_points, command, config)
+    last = host.call(_count_points, command, plugin)
     return {"first": 1, "middle": (last + 1) // 2, "last": last}
 
 
-def _count_points(command: str, config: dict[str, Any]) -> int:
+def _count_points(command: str, plugin: str) -> int:
     subprocess.run(["ip", "netns", "add", "counted"], check=True)
     runtime = Runtime("counted", "/run/netns/counted")
+    config = drive.prepare(plugin, runtime)
     passed = {}
     for each in ("ADD", "DEL"):
         faults.arm(_FAR)
         assert drive.call(each, config, runtime).status == 0
         assert faults._left is not None
         passed[each] = _FAR - faults._left
+    drive.dismantle(plugin, runtime)
     subprocess.run(["ip", "netns", "del", "counted"], check=True)
     return passed[command]
 

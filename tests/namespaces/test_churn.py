@@ -1,4 +1,4 @@
-"""Two hundred containers, sixteen at a time, by daemon and one-shots: nothing twice, nothing left."""
+"""Two hundred containers, sixteen at a time, by daemon and one-shots: no address twice, no rest."""
 
 from __future__ import annotations
 

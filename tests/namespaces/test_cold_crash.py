@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cold_crashes import COMMANDS, PLUGINS, Crashes
-from drive import CONFIGS
-from executables import Executables, first_life, points
+from executables import Executables
 
 from pynet.testnets.lab import Host
 
@@ -15,6 +14,5 @@ from pynet.testnets.lab import Host
 def test_del_after_a_kill_leaves_nothing(
     host: Host, plugins: Executables, plugin: str, command: str
 ) -> None:
-    baseline = first_life(host, plugins, CONFIGS[plugin])
-    numbers = sorted({*points(host, command, CONFIGS[plugin]).values()})
-    assert list(Crashes(host, plugins, plugin, command, baseline).at(numbers)) == []
+    crashes = Crashes(host, plugins, plugin, command)
+    assert list(crashes.at(sorted({*crashes.points.values()}))) == []

@@ -10,7 +10,7 @@ import signal
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -42,12 +42,15 @@ OTHER_VERSION = b"pynt\x63\x00\x03\x00\x00\x00\x00\x00"
 
 def daemons() -> list[int]:
     """The pids of the daemons that run in the host."""
-    return processes("pynet[.]daemon --state")
+    return processes(b"pynet.daemon\0--state")
 
 
-def processes(pattern: str) -> list[int]:
-    found = subprocess.run(["pgrep", "-f", pattern], capture_output=True, check=False)
-    return [int(pid) for pid in found.stdout.split()]
+def processes(words: bytes) -> list[int]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            found += [int(process.name)] if words in (process / "cmdline").read_bytes() else []
+    return found
 
 
 # --- with and without one -------------------------------------------------------------
@@ -94,7 +97,7 @@ def test_a_daemon_of_another_version_is_done_without(host: Host, plugins: Execut
 def test_a_daemon_killed_in_the_middle_of_an_add(
     host: Host, plugins: Executables, place: str, after: str
 ) -> None:
-    number = points(host, "ADD", BRIDGE)[place]
+    number = points(host, "ADD", "bridge")[place]
     with daemon(host, PYNET_FAULT=str(number)) as pid:
         outcome = plugins.call(host, "ADD", BRIDGE)
         assert outcome.code == 11, outcome
@@ -111,7 +114,7 @@ def test_a_daemon_killed_in_the_middle_of_a_del(
     host: Host, plugins: Executables, place: str
 ) -> None:
     assert plugins.call(host, "ADD", BRIDGE, **NEVER).status == 0
-    number = points(host, "DEL", BRIDGE)[place]
+    number = points(host, "DEL", "bridge")[place]
     with daemon(host, PYNET_FAULT=str(number)):
         assert plugins.call(host, "DEL", BRIDGE).code == 11
     assert plugins.call(host, "DEL", BRIDGE, **NEVER).status == 0
@@ -171,7 +174,7 @@ def test_what_a_hung_daemon_has_accepted_is_not_run_twice(
 
 
 def one_shots() -> list[int]:
-    return processes("pynet[.]daemon[.]one_shot")
+    return processes(b"pynet.daemon.one_shot")
 
 
 # --- what it must not keep ------------------------------------------------------------
