@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from ..model.errors import CniError, ConfigError
@@ -20,6 +21,9 @@ from .environment import command_of as command_of  # the first thing a caller as
 from .keys import get, get_object, shown
 from .result import from_json, to_json
 
+_REMEMBERED = 1 << 14
+"""Configurations up to this many bytes are kept parsed."""
+
 
 def read_request(plugin: Plugin, environ: Mapping[str, str], stdin: bytes, host: str) -> Request:
     """Everything a call says, checked. Raises `CniError` with the spec's codes, nothing else.
@@ -30,11 +34,11 @@ def read_request(plugin: Plugin, environ: Mapping[str, str], stdin: bytes, host:
     if call.command is Command.VERSION:
         answer = version.document(plugin.versions, _asked_version(stdin))
         return Request(call.command, plugin.name, "", "", "", answer["cniVersion"], {}, host=host)
-    config = decode(stdin)
+    config = _decoded(stdin)
     network = network_name(config)
     cni_version = version.of_config(config)
     version.check(call.command, cni_version, plugin.versions)
-    conf = _conf(plugin, call.command, config)
+    conf = _conf(plugin, call.command, config, stdin)
     return Request(
         call.command,
         plugin.name,
@@ -54,9 +58,26 @@ def read_request(plugin: Plugin, environ: Mapping[str, str], stdin: bytes, host:
     )
 
 
-def _conf(plugin: Plugin, command: Command, config: Mapping[str, Any]) -> Any:
+def _decoded(stdin: bytes) -> dict[str, Any]:
+    return _decoded_before(stdin) if len(stdin) <= _REMEMBERED else decode(stdin)
+
+
+@lru_cache(maxsize=64)
+def _decoded_before(stdin: bytes) -> dict[str, Any]:
+    """All first plugins of a network's ADDs are given the same configuration. Read only."""
+    return decode(stdin)
+
+
+@lru_cache(maxsize=64)
+def _parsed_before(plugin: Plugin, stdin: bytes) -> Any:
+    return parse_model(plugin.config, _decoded(stdin))
+
+
+def _conf(plugin: Plugin, command: Command, config: Mapping[str, Any], stdin: bytes) -> Any:
     """The plugin's model; None for a DEL whose configuration is wrong by now: records do."""
     try:
+        if len(stdin) <= _REMEMBERED:
+            return _parsed_before(plugin, stdin)
         return parse_model(plugin.config, config)
     except ConfigError:
         if command is Command.DEL:

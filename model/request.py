@@ -71,6 +71,8 @@ class Request:
     prev_result: Result | None = None
     valid_attachments: frozenset[tuple[str, str]] | None = None
     host: str = ""
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What a plan worked out from the request alone: it is asked again after each answer."""
 
     @property
     def attachment(self) -> Attachment:

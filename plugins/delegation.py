@@ -90,5 +90,9 @@ def _ours(request: Request, seen: Seen) -> Plan:
 
 
 def _inner(request: Request) -> tuple[Plugin, Request]:
-    ipam = plugin_named(ipam_type(request))
-    return ipam, replace(request, conf=parse_model(ipam.config, dict(request.config)))
+    if "ipam" not in request.memo:
+        ipam = plugin_named(ipam_type(request))
+        conf = parse_model(ipam.config, request.config)
+        request.memo["ipam"] = ipam, replace(request, conf=conf, memo={})
+    found: tuple[Plugin, Request] = request.memo["ipam"]
+    return found

@@ -81,9 +81,8 @@ class HostLocal(Plugin):
 
     def plan(self, request: Request, seen: Seen) -> Plan:
         conf: HostLocalConf = request.conf
-        sets = _range_sets(request)
         dns = _dns(conf.ipam, seen)
-        leases = _leases(request, sets)
+        leases = _leases(request)
         ips = []
         for lease in leases:
             leased = seen[lease]
@@ -101,7 +100,7 @@ class HostLocal(Plugin):
     def status(self, request: Request, seen: Seen) -> None:
         conf: HostLocalConf = request.conf
         try:
-            for lease in _leases(request, _range_sets(request)):
+            for lease in _leases(request):
                 seen[lease]
         except RangeFull:
             if conf.ipam.statusOnExhaustion == "error":
@@ -142,7 +141,14 @@ def _refuse_more_than_one(sets: tuple[tuple[Range, ...], ...], version: str) -> 
             )
 
 
-def _leases(request: Request, sets: tuple[tuple[Range, ...], ...]) -> list[AddressLease]:
+def _leases(request: Request) -> list[AddressLease]:
+    if "leases" not in request.memo:
+        request.memo["leases"] = _worked_out(request, _range_sets(request))
+    leases: list[AddressLease] = request.memo["leases"]
+    return leases
+
+
+def _worked_out(request: Request, sets: tuple[tuple[Range, ...], ...]) -> list[AddressLease]:
     ipam = request.conf.ipam
     directory = ipam.dataDir or REFERENCE_DIRECTORY
     wanted = _requested(request)
