@@ -51,7 +51,7 @@ def read_request(plugin: Plugin, environ: Mapping[str, str], stdin: bytes, host:
         netns=call.netns,
         args=call.args,
         path=call.path,
-        runtime_config=get_object(config, "runtimeConfig") or {},
+        runtime_config=_runtime_config(call.command, config),
         prev_result=_prev_result(plugin, call.command, config, cni_version),
         valid_attachments=_valid_attachments(config) if call.command is Command.GC else None,
         host=host,
@@ -82,6 +82,16 @@ def _conf(plugin: Plugin, command: Command, config: Mapping[str, Any], stdin: by
     except ConfigError:
         if command is Command.DEL:
             return None
+        raise
+
+
+def _runtime_config(command: Command, config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A DEL does without."""
+    try:
+        return get_object(config, "runtimeConfig") or {}
+    except ConfigError:
+        if command is Command.DEL:
+            return {}
         raise
 
 

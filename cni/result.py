@@ -6,11 +6,11 @@ CNI spec 1.1.0, "Success"; what is left out when empty follows the reference's o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Any
 
 from ..model.errors import ConfigError, IncompatibleVersion
 from ..model.result import Address, Dns, Interface, Result, Route
+from .addresses import is_address, is_cidr
 from .keys import Keys, get, shown
 from .version import SUPPORTED
 
@@ -208,11 +208,11 @@ def _route(document: Mapping[str, Any], at: str) -> Route:
     return Route(
         _cidr(fields, "dst", at),
         _ip(fields, "gw", at),
-        _number(fields, "mtu", at) or 0,
-        _number(fields, "advmss", at) or 0,
-        _number(fields, "priority", at) or 0,
-        _number(fields, "table", at),
-        _number(fields, "scope", at),
+        _unsigned(fields, "mtu", at) or 0,
+        _unsigned(fields, "advmss", at) or 0,
+        _unsigned(fields, "priority", at) or 0,
+        _unsigned(fields, "table", at),
+        _unsigned(fields, "scope", at, most=255),
     )
 
 
@@ -274,27 +274,23 @@ def _number(fields: Mapping[str, Any], key: str, at: str) -> int | None:
     return value
 
 
+def _unsigned(fields: Mapping[str, Any], key: str, at: str, *, most: int = 2**32 - 1) -> int | None:
+    """A number that the kernel has room for (rtnetlink(7))."""
+    value = _number(fields, key, at)
+    if value is not None and not 0 <= value <= most:
+        raise _wrong(value, f"{at}.{key}", f"within 0..{most}")
+    return value
+
+
 def _cidr(fields: Mapping[str, Any], key: str, at: str) -> str:
     text = _text(fields, key, at)
-    if not _is_cidr(text):
+    if not is_cidr(text):
         raise _wrong(text, f"{at}.{key}", "an address with prefix length")
     return text
 
 
 def _ip(fields: Mapping[str, Any], key: str, at: str) -> str:
     text = _text(fields, key, at)
-    if text and not _is_cidr(f"{text}/0"):
+    if text and not is_address(text):
         raise _wrong(text, f"{at}.{key}", "an address")
     return text
-
-
-@lru_cache(maxsize=1024)  # the plugins of a chain are all given the same result
-def _is_cidr(text: str) -> bool:
-    from ipaddress import ip_interface
-
-    address, slash, length = text.partition("/")
-    try:
-        ip_interface(text)
-    except ValueError:
-        return False
-    return bool(slash) and length.isdecimal() and length.isascii() and "%" not in address

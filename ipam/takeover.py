@@ -40,7 +40,7 @@ def takeover(store: Store, lease: AddressLease, *, patience: float = 5.0) -> int
     without the reference's lock, `StoreError`.
     """
     directory = Path(lease.directory)
-    if not lease.directory or not directory.is_dir():
+    if not lease.directory or not _is_directory(directory):
         return 0
     last = directory / f"{_LAST}{lease.index}"
     with store.read() as reader:
@@ -55,10 +55,21 @@ def takeover(store: Store, lease: AddressLease, *, patience: float = 5.0) -> int
             writer.mark_taken_over(lease.pool, lease.directory)
             return _read_leases(writer, lease.pool, directory)
     except OSError as error:
-        raise StoreError(
-            f"leases in {error.filename or directory} can't be read: {error.strerror}; "
-            "make them readable, or choose another ipam.dataDir"
-        ) from error
+        raise _unreadable(directory, error) from error
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:  # a name that is too long, a directory we may not search
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(directory: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"leases in {error.filename or directory} can't be read: {error.strerror}; "
+        "make them readable, or choose another ipam.dataDir"
+    )
 
 
 def remove(files: Iterable[str]) -> None:

@@ -7,6 +7,7 @@ DEL needs neither namespace nor configuration, and CHECK sees what ADD made.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
@@ -41,6 +42,7 @@ from .delegation import (
     leftover_leases,
     plan_addresses,
 )
+from .mac import unicast_mac
 
 DEFAULT_MTU = 1500
 """What the kernel gives a veth pair and a bridge that ask for no other."""
@@ -73,7 +75,7 @@ class Bridge(Plugin):
                 f'bridge: "{conf.bridge}" already exists but is not a bridge'
                 f" (it is {found.kind or 'a plain device'})"
             )
-        pair = _pair(request)
+        pair = _pair(request, wanted_mac(request) or request.attachment.mac("container"))
         wiring = (*_bridge(request, found), pair, *_port(conf, pair))
         if not ipam_type(request):
             return _layer_2(request, seen, wiring, pair)
@@ -99,9 +101,13 @@ class Bridge(Plugin):
 
     def leftovers(self, request: Request) -> Iterable[Resource]:
         request = replace(request, conf=request.conf or BridgeConf())
-        pair = _pair(request)
-        # The configuration may have changed since: its guard is looked for all the same.
-        yield from _guard(request.conf.model_copy(update={"macspoofchk": True}), pair)
+        attachment = request.attachment
+        pair = _pair(request, attachment.mac("container"))
+        # The configuration may have changed since: its guard is looked for all the same, with
+        # every MAC it may have had.
+        guarded = request.conf.model_copy(update={"macspoofchk": True})
+        for mac in filter(None, dict.fromkeys((*_told_macs(request), pair.peer_mac))):
+            yield from _guard(guarded, replace(pair, peer_mac=mac))
         yield pair
         yield from leftover_leases(request)
         for ip in request.prev_result.ips if request.prev_result else ():
@@ -109,16 +115,27 @@ class Bridge(Plugin):
             yield SharedElement(set=f"masquerade{address.version}", item=(str(address.ip),))
 
 
+def _told_macs(request: Request) -> Iterator[str]:
+    """The container's MACs that prevResult and the configuration tell of."""
+    interfaces = request.prev_result.interfaces if request.prev_result else ()
+    told = [one.mac for one in interfaces if one.name == request.interface]
+    for text in told:
+        with suppress(ConfigError):
+            yield unicast_mac(text)
+    with suppress(ConfigError):
+        yield wanted_mac(request)
+
+
 # --- wiring ---------------------------------------------------------------------
 
 
-def _pair(request: Request) -> Veth:
+def _pair(request: Request, mac: str) -> Veth:
     attachment = request.attachment
     return Veth(
         name=host_name(attachment),
         mac=attachment.mac("host"),
         peer=request.interface,
-        peer_mac=wanted_mac(request) or attachment.mac("container"),
+        peer_mac=mac,
         mtu=request.conf.mtu,
     )
 
@@ -185,13 +202,28 @@ def _with_gateways(conf: BridgeConf, leased: Result) -> Result:
     for ip in leased.ips:
         network = ip_interface(ip.address).network
         gateway = ip.gateway
-        if not gateway and conf.gateway:
-            gateway = str(network.network_address + 1)
+        if conf.gateway:
+            gateway = gateway or _first_address(ip.address)
+            if (":" in gateway) != (network.version == 6):
+                raise ConfigError(
+                    f"ipam: the gateway {gateway} of {ip.address} is of another address family"
+                )
         ips.append(replace(ip, gateway=gateway, interface=2))
         default = "0.0.0.0/0" if network.version == 4 else "::/0"
         if conf.isDefaultGateway and not any(r.dst == default and r.gw for r in routes):
             routes.append(Route(default, gw=gateway))
     return Result(ips=tuple(ips), routes=tuple(routes), dns=conf.dns.to_dns() or leased.dns)
+
+
+def _first_address(address: str) -> str:
+    """The gateway where none is named, as in the reference."""
+    network = ip_interface(address).network
+    if network.num_addresses == 1:
+        raise ConfigError(
+            f"isGateway: {address} leaves no address for a gateway; give ipam a wider prefix,"
+            " or the gateway's address"
+        )
+    return str(network.network_address + 1)
 
 
 def _gateway_link(conf: BridgeConf) -> str:

@@ -18,8 +18,9 @@ from ..model.ranges import RangeText, parse_range_sets, range_of
 from ..model.request import Request
 from ..model.resource import Resource
 from ..model.resources import AddressLease, Range
-from ..model.result import Address, Dns, Result, Route
+from ..model.result import Address, Dns, Result
 from .resolv import parse_resolv_conf
+from .route_config import RouteConf
 
 REFERENCE_DIRECTORY = "/var/lib/cni/networks"
 ONE_ADDRESS_A_FAMILY = {"0.1.0", "0.2.0"}
@@ -39,21 +40,6 @@ class RuntimeRanges(ConfigModel):
     """The capability `ipRanges` (CNI conventions, "Dynamic plugin specific fields")."""
 
     ipRanges: tuple[tuple[RangeConf, ...], ...] = ()
-
-
-class RouteConf(ConfigModel):
-    dst: str
-    gw: str = ""
-    mtu: int = 0
-    advmss: int = 0
-    priority: int = 0
-    table: int | None = None
-    scope: int | None = None
-
-    def to_route(self) -> Route:
-        return Route(
-            self.dst, self.gw, self.mtu, self.advmss, self.priority, self.table, self.scope
-        )
 
 
 class HostLocalIpam(RangeConf):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_interface
 from typing import Any
 
+from ..cni.addresses import is_address, is_cidr
 from ..cni.config import ConfigModel, DnsConf, NetConf
 from ..model.errors import ConfigError
 from ..model.plan import Plan
@@ -12,7 +13,7 @@ from ..model.plugin import Plugin
 from ..model.query import Seen
 from ..model.request import Request
 from ..model.result import Address, Result
-from .host_local import RouteConf
+from .route_config import RouteConf
 
 
 class AddressConf(ConfigModel):
@@ -75,26 +76,26 @@ def _addresses(request: Request) -> list[Address]:
 
 
 def _address(where: str, text: str, gateway: str = "") -> Address:
-    try:
-        if "/" not in text:
-            raise ValueError
-        address = ip_interface(text.strip())
-    except ValueError:
+    text = text.strip()
+    if not is_cidr(text):
         raise ConfigError(
             f'{where}: "{text}" is not an address with prefix length, such as 10.1.0.5/24'
-        ) from None
-    try:
-        return Address(str(address), str(ip_address(gateway)) if gateway else "")
-    except ValueError:
-        raise ConfigError(f'{where}.gateway: "{gateway}" is not an address') from None
+        )
+    address = ip_interface(text)
+    if not gateway:
+        return Address(str(address))
+    if not is_address(gateway):
+        raise ConfigError(f'{where}.gateway: "{gateway}" is not an address')
+    if ip_address(gateway).version != address.version:
+        raise ConfigError(f'{where}.gateway: "{gateway}" is of another family than "{text}"')
+    return Address(str(address), str(ip_address(gateway)))
 
 
 def _with_gateways(addresses: list[Address], given: str) -> list[Address]:
     for text in filter(None, (part.strip() for part in given.split(","))):
-        try:
-            gateway = ip_address(text)
-        except ValueError:
-            raise ConfigError(f'CNI_ARGS GATEWAY: "{text}" is not an address') from None
+        if not is_address(text):
+            raise ConfigError(f'CNI_ARGS GATEWAY: "{text}" is not an address')
+        gateway = ip_address(text)
         addresses = [
             Address(one.address, text) if gateway in ip_interface(one.address).network else one
             for one in addresses

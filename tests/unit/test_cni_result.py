@@ -32,7 +32,7 @@ dns = st.builds(
 interfaces = st.builds(Interface, words, words, words, numbers, words, words)
 routes = st.builds(
     Route, cidr, v4 | v6 | st.just(""), numbers, numbers, numbers,
-    st.none() | numbers, st.none() | numbers,
+    st.none() | numbers, st.none() | st.integers(0, 255),
 )  # fmt: skip
 
 
@@ -267,6 +267,9 @@ def test_a_result_of_no_known_version_is_an_error(version: Any) -> None:
         ({"interfaces": [{}, {"mtu": "1"}]}, "interfaces[1].mtu"),
         ({"routes": [{"dst": "default"}]}, "routes[0].dst"),
         ({"routes": [{"dst": "::/0", "table": 1.5}]}, "routes[0].table"),
+        ({"routes": [{"dst": "::/0", "table": 2**32}]}, "routes[0].table"),
+        ({"routes": [{"dst": "::/0", "mtu": -1}]}, "routes[0].mtu"),
+        ({"routes": [{"dst": "::/0", "scope": 256}]}, "routes[0].scope"),
         ({"dns": []}, "dns"),
         ({"dns": {"search": [1]}}, "dns.search"),
     ],
