@@ -140,8 +140,8 @@ class DelegateFailed(CniError):
 class Declined(Exception):
     """Not an error: this process can't serve the call from where it stands.
 
-    Raised before any effect (another mount namespace than the caller's, and a path or
-    an executable is needed). The launcher then runs the same code one-shot.
+    Raised before any effect (another mount or user namespace than the caller's, another
+    state directory). The launcher then runs the same code one-shot.
     """
 
 
