@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -99,9 +100,16 @@ def engine_for(request: Request, call: Call, services: Services, world: KernelWo
         digest(dict(request.config)),
         environ=environ,
         delegate=partial(_delegate, call),
+        say=partial(_say, call.stderr, request.plugin),
         accepted=call.accepted,
         cancelled=call.cancelled,
         timings=services.timings,
+def _say(stderr: int, plugin: str, note: str) -> None:
+    """One line on the caller's stderr; one who has closed it does not want to know."""
+    with suppress(OSError):
+        os.write(stderr, f"pynet: {plugin}: {note}\n".encode())
+
+
     )
 
 

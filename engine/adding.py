@@ -26,7 +26,7 @@ from . import faults, journal
 from .request_record import Call
 from .site import Site
 
-IN_TABLE = ("masquerade-prefix", "nft-element", "nft-shared-element")
+IN_TABLE = ("masquerade-prefix", "nft-element", "nft-shared-element", "published-port")
 """The kinds of resource that stand in our nftables tables."""
 
 

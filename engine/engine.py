@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -28,6 +29,7 @@ from ..store.records import Record, State
 from ..store.store import Store
 from . import checking, collecting, faults
 from .adding import Addition, rebuild_tables
+from .journal import Taken
 from .request_record import Call
 from .site import Delegate, Site, no_delegate
 from .undoing import undo
@@ -42,7 +44,8 @@ class Engine:
 
     `environ` is what somebody else's plugin is run with, by `delegate`. `accepted` is called
     once the attachment's lock is held; `cancelled` tells that nobody waits for the answer
-    any more; `timings` is told what each step of an ADD took, in seconds.
+    any more; `timings` is told what each step of an ADD took, in seconds; `say` is told what
+    a plan notes for whoever called.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Engine:
         accepted: Callable[[], None] = lambda: None,
         cancelled: Callable[[], bool] = lambda: False,
         timings: Callable[[str, float], None] | None = None,
+        say: Callable[[str], None] = lambda note: None,
     ) -> None:
         self.store = store
         self.world = world
@@ -65,6 +69,7 @@ class Engine:
         self._accepted = accepted
         self._cancelled = cancelled
         self._timings = timings
+        self._say = say
 
     # --- ADD ---------------------------------------------------------------------
 
@@ -93,19 +98,27 @@ class Engine:
 
     def _carry_out(self, addition: Addition) -> Plan:
         addition.look()
-        try:
-            record, plan = addition.pend()
-        except RangeFull:
-            if not collecting.reclaim(self._site, addition.request):
-                raise
-            record, plan = addition.pend()
+        record, plan = self._pend(addition)
         addition.apply(plan.resources)
         if self._cancelled():
             raise TryLater("the caller hung up before the attachment was ready")
         with self.store.write() as tx:
             tx.ready(record, json.dumps(plan.result, default=vars))
         faults.point()
+        for note in plan.notes:
+            self._say(note)
         return plan
+
+    def _pend(self, addition: Addition) -> tuple[Record, Plan]:
+        """Where something is taken, once more without what the dead hold."""
+        try:
+            return addition.pend()
+        except RangeFull:
+            if not collecting.reclaim(self._site, addition.request):
+                raise
+        except Taken as taken:
+            collecting.undo_dead(self._site, taken.holders)
+        return addition.pend()
 
     def _settle_earlier(self, plugin: Plugin, request: Request) -> None:
         """Undo what a crash left of this attachment; refuse where it is there in full."""
@@ -228,7 +241,8 @@ class Engine:
         gone: list[Record] = []
         failures: list[Exception] = []
         for record in collecting.garbage(self._site, plugin, request):
-            outcome = collecting.undo_if_idle(self._site, record)
+            doomed = partial(collecting.is_garbage, self._site, request)
+            outcome = collecting.undo_if_idle(self._site, record, doomed)
             gone += [record] if outcome == [] else []
             failures += outcome or []
         try:

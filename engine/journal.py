@@ -14,10 +14,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
+from ..model.errors import AddressInUse
 from ..model.resource import Lease, Resource, Undo
 from ..store.records import Record, Step
 from ..store.store import Reader, Writer
 from .world import World
+
+
+class Taken(AddressInUse):
+    """What only one may have is another's already; `holders` are all whose they are."""
+
+    def __init__(self, resource: Resource, holders: list[Record]) -> None:
+        first = holders[0]
+        super().__init__(
+            f"{resource.describe()}: container {first.container} ({first.interface} on network"
+            f' "{first.network}") has it already; detach that, or take another',
+            details=f"record {first.id}, plugin {first.plugin}, netns {first.netns}",
+        )
+        self.holders = holders
 
 
 def note(
@@ -27,8 +41,12 @@ def note(
     resources: Iterable[Resource],
     answers: Mapping[Any, Any],
 ) -> list[Step]:
-    """`resources` as the record's steps, with what each will change, in this transaction."""
+    """`resources` as the record's steps, with what each will change, in this transaction.
+
+    Raises `Taken`.
+    """
     listed = tuple(resources)
+    _claim(tx, record, listed)
     present = {resource.key for resource in listed}
     steps = []
     for position, resource in enumerate(listed):
@@ -37,6 +55,17 @@ def note(
             previous = _join(tx, world, record, resource)
         steps.append(Step(position, resource, previous, _answer(answers, resource)))
     return steps
+
+
+def _claim(tx: Reader, record: Record, resources: Iterable[Resource]) -> None:
+    held = {}
+    for resource in resources:
+        if resource.exclusive:
+            holder = tx.holder(record.scope(resource), resource.key, but=record.id)
+            if holder is not None:
+                held[holder] = resource
+    if held:
+        raise Taken(next(iter(held.values())), list(held))
 
 
 def _join(tx: Writer, world: World, record: Record, resource: Resource) -> str | None:

@@ -37,6 +37,7 @@ HANDLERS: dict[str, Handler[Any]] = {
     resources.MasqueradePrefix.kind: _TABLE,
     resources.Element.kind: _TABLE,
     resources.SharedElement.kind: _TABLE,
+    resources.PublishedPort.kind: _TABLE,
     **attribute_kinds.HANDLERS,
 }
 

@@ -10,14 +10,17 @@ from typing import Any
 from ..model.errors import CniError, Code, Declined
 from ..model.query import (
     AddressesOn,
+    DirectRoute,
     FileText,
     Link,
     LinkNamed,
+    Listener,
+    ListenersOn,
     PluginBinary,
     Query,
     SysctlValue,
 )
-from . import addresses, links, sysctls
+from . import addresses, links, listeners, routes, sysctls
 from .places import Places
 
 _LAUNCHER = "pynet-launcher"
@@ -54,6 +57,15 @@ class Looker:
         if not self.at.has(query.place):
             return None
         return sysctls.read(self.at.namespace(query.place), query.key)
+
+    def direct_route(self, query: DirectRoute) -> str:
+        sock = self.at.socket("host")
+        index = routes.direct(sock, query.address)
+        link = links.by_index(sock, index) if index else None
+        return link.name if link else ""
+
+    def listeners(self, query: ListenersOn) -> tuple[Listener, ...]:
+        return listeners.on(self.at.namespace("host"), query.ports)
 
     def file(self, query: FileText) -> str | None:
         self._needs_mounts(query.path)
@@ -96,6 +108,8 @@ _LOOKS: dict[type[Query[Any]], Callable[[Looker, Any], Any]] = {
     LinkNamed: Looker.link,
     AddressesOn: Looker.addresses,
     SysctlValue: Looker.sysctl,
+    DirectRoute: Looker.direct_route,
+    ListenersOn: Looker.listeners,
     FileText: Looker.file,
     PluginBinary: Looker.binary,
 }

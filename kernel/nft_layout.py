@@ -88,15 +88,102 @@ class Part:
     needs: str
 
 
+def published_maps(family: int) -> tuple[NftSet, NftSet]:
+    """From a port of one host address, and of all, to a container's address and port."""
+    address = f"ipv{family}_addr"
+    target = (address, "inet_service")
+    return (
+        NftSet(
+            f"published{family}",
+            "inet",
+            ("inet_proto", address, "inet_service"),
+            "ports of one host address",
+            target,
+        ),
+        NftSet(
+            f"published{family}_any",
+            "inet",
+            ("inet_proto", "inet_service"),
+            "ports of every host address",
+            target,
+        ),
+    )
+
+
 SETS: dict[str, NftSet] = {
     described.name: described
     for described in (
         NftSet("masquerade4", "inet", ("ipv4_addr",), "containers that are masqueraded"),
         NftSet("masquerade6", "inet", ("ipv6_addr",), "containers that are masqueraded"),
+        *published_maps(4),
+        *published_maps(6),
+        NftSet("hairpin4", "inet", ("ipv4_addr",), "containers that see their host, not loopback"),
+        NftSet("hairpin6", "inet", ("ipv6_addr",), "containers that see their host, not loopback"),
+        NftSet("published_masquerade4", "inet", ("ipv4_addr",), "containers that see no client"),
+        NftSet("published_masquerade6", "inet", ("ipv6_addr",), "containers that see no client"),
+        NftSet("loopback_guarded", "inet", ("ifname",), "interfaces with route_localnet"),
         NftSet("guarded", "bridge", ("ifname",), "ports that may send from known MACs only"),
         NftSet("allowed", "bridge", ("ifname", "ether_addr"), "guarded ports and their MACs"),
     )
 }
+
+PUBLISHING = (
+    Rule(
+        "published",
+        "ip6 daddr { ::1, fe80::/10 } return",
+        "what arrives there can't be sent on",
+    ),
+    Rule(
+        "published",
+        "meta nfproto ipv4 dnat ip to meta l4proto . ip daddr . th dport map @published4",
+        "ports of one address, IPv4",
+    ),
+    Rule(
+        "published",
+        "meta nfproto ipv4 dnat ip to meta l4proto . th dport map @published4_any",
+        "ports of every address, IPv4",
+    ),
+    Rule(
+        "published",
+        "meta nfproto ipv6 dnat ip6 to meta l4proto . ip6 daddr . th dport map @published6",
+        "ports of one address, IPv6",
+    ),
+    Rule(
+        "published",
+        "meta nfproto ipv6 dnat ip6 to meta l4proto . th dport map @published6_any",
+        "ports of every address, IPv6",
+    ),
+    # Where route_localnet is set the kernel no longer drops these.
+    Rule(
+        "loopback_guard",
+        "ip daddr 127.0.0.0/8 iifname @loopback_guarded drop",
+        "nobody else reaches the host's loopback",
+    ),
+    Rule(
+        "loopback_guard",
+        "ip saddr 127.0.0.0/8 iifname @loopback_guarded drop",
+        "nobody else is the host's loopback",
+    ),
+    # Translated before it is routed, it would get past the kernel's own check.
+    Rule("prerouting", "ip daddr 127.0.0.0/8 return", "nothing for loopback comes from outside"),
+    Rule("prerouting", "fib daddr type local jump published", "what is for the host"),
+    Rule("output", "fib daddr type local jump published", "what the host sends to itself"),
+    Rule("hairpin", "ip saddr 127.0.0.0/8 masquerade", "loopback can't be answered"),
+    Rule(
+        "published_sources",
+        "ip daddr @published_masquerade4 masquerade",
+        "the client is not shown, IPv4",
+    ),
+    Rule(
+        "published_sources",
+        "ip6 daddr @published_masquerade6 masquerade",
+        "the client is not shown, IPv6",
+    ),
+    Rule("published_sources", "ip daddr @hairpin4 jump hairpin", "back the same way, IPv4"),
+    Rule("published_sources", "ip6 daddr @hairpin6 jump hairpin", "back the same way, IPv6"),
+    Rule("postrouting", "ct status dnat jump published_sources", "what came by a published port"),
+)
+"""How published ports work. A specific address wins: it is looked up first."""
 
 TABLES: dict[str, TableLayout] = {
     "inet": TableLayout(
@@ -104,6 +191,12 @@ TABLES: dict[str, TableLayout] = {
         chains={
             "masquerade4": "",
             "masquerade6": "",
+            "published": "",
+            "hairpin": "",
+            "published_sources": "",
+            "loopback_guard": "type filter hook prerouting priority raw; policy accept;",
+            "prerouting": "type nat hook prerouting priority dstnat; policy accept;",
+            "output": "type nat hook output priority -100; policy accept;",
             "postrouting": "type nat hook postrouting priority srcnat; policy accept;",
         },
         rules=(
@@ -111,10 +204,12 @@ TABLES: dict[str, TableLayout] = {
             Rule("masquerade4", "masquerade", "all else leaves with the host's address"),
             Rule("masquerade6", "ip6 daddr ff00::/8 return", "multicast keeps its source"),
             Rule("masquerade6", "masquerade", "all else leaves with the host's address"),
+            *PUBLISHING,
             Rule("postrouting", "ip saddr @masquerade4 jump masquerade4", "masqueraded, IPv4"),
             Rule("postrouting", "ip6 saddr @masquerade6 jump masquerade6", "masqueraded, IPv6"),
         ),
-        needs="CONFIG_NF_TABLES_INET, CONFIG_NFT_NAT, CONFIG_NFT_MASQ",
+        needs="CONFIG_NF_TABLES_INET, CONFIG_NFT_NAT, CONFIG_NFT_MASQ, CONFIG_NFT_CT,"
+        " CONFIG_NFT_FIB_INET",
     ),
     "bridge": TableLayout(
         family="bridge",
@@ -160,16 +255,24 @@ def prefix_set(family: int, length: int) -> NftSet:
     )
 
 
-def prefix_rule(family: int, length: int) -> Rule:
-    """The rule that lets traffic within one of those networks pass as it is."""
+def prefix_rules(family: int, length: int) -> tuple[Rule, Rule]:
+    """Traffic within one of those networks: it passes as it is, and by a published port it
+    does not, for the answer would not come back through the host.
+    """
     protocol = {4: "ip", 6: "ip6"}[family]
     any_address = {4: "0.0.0.0", 6: "::"}[family]
     mask = ip_network(f"{any_address}/{length}").netmask
-    return Rule(
-        f"masquerade{family}",
+    match = (
         f"{protocol} saddr and {mask} . {protocol} daddr and {mask}"
-        f" @{prefix_set(family, length).name} return",
-        f"within one /{length} network the source stays",
+        f" @{prefix_set(family, length).name}"
+    )
+    return (
+        Rule(
+            f"masquerade{family}",
+            f"{match} return",
+            f"within one /{length} network the source stays",
+        ),
+        Rule("hairpin", f"{match} masquerade", f"within one IPv{family} /{length} network"),
     )
 
 
@@ -196,13 +299,13 @@ def _table_lines(layout: TableLayout, sets: list[NftSet]) -> Iterator[str]:
 
 
 def prefix_part(family: int, length: int) -> Part:
-    """The set and the rule for one prefix length.
+    """The set and the rules for one prefix length.
 
-    The rule goes first in its chain: among rules that return, order is of no account.
+    They go first in their chains: among rules with one verdict, order is of no account.
     """
     described = prefix_set(family, length)
-    text = described.text + prefix_rule(family, length).text(described.family, verb="insert")
-    return Part(described.family, described.name, text, TABLES[described.family].needs)
+    rules = (rule.text("inet", verb="insert") for rule in prefix_rules(family, length))
+    return Part("inet", described.name, described.text + "".join(rules), TABLES["inet"].needs)
 
 
 def rules_text(family: str, prefixes: Iterable[tuple[int, int]]) -> str:
@@ -210,7 +313,9 @@ def rules_text(family: str, prefixes: Iterable[tuple[int, int]]) -> str:
     layout = TABLES[family]
     lines = [f"flush chain {family} {TABLE} {chain}\n" for chain in layout.chains]
     lines += [rule.text(family) for rule in layout.rules]
-    lines += [prefix_rule(*prefix).text(family, verb="insert") for prefix in prefixes]
+    lines += [
+        rule.text(family, verb="insert") for prefix in prefixes for rule in prefix_rules(*prefix)
+    ]
     return "".join(lines)
 
 

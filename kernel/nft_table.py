@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from ..model.errors import KernelError, TableMissing
 from ..model.plan import Drift
-from ..model.resources import Element, MasqueradePrefix, SharedElement
+from ..model.resources import Element, MasqueradePrefix, PublishedPort, SharedElement
 from . import nft_elements, nft_library, nft_look
 from .nft_elements import Change, Entry
 from .nft_layout import (
@@ -25,15 +25,17 @@ from .nft_layout import (
     VERSION,
     Part,
     prefix_part,
-    prefix_rule,
+    prefix_rules,
     prefix_set,
     rules_text,
     set_named,
     table_part,
 )
+from .nft_published import published_entry
 from .nft_socket import NftSocket, refused
 
-NftResource: TypeAlias = Element | SharedElement | MasqueradePrefix
+ElementResource: TypeAlias = Element | SharedElement | PublishedPort
+NftResource: TypeAlias = ElementResource | MasqueradePrefix
 
 _CHUNK = 128
 """Elements in one transaction where atomicity does not matter: were all of them refused,
@@ -74,7 +76,7 @@ class Table:
     def ensure(
         self,
         prefixes: Iterable[MasqueradePrefix],
-        elements: Iterable[Element | SharedElement],
+        elements: Iterable[ElementResource],
     ) -> None:
         """Make what is missing of the tables that these need, rules too, and put them all in.
 
@@ -122,7 +124,7 @@ class Table:
         A table of another layout version is left as it is.
         """
         prefixes = nft_look.prefixes(self._socket, family)
-        rules = [prefix_rule(*prefix) for prefix in prefixes]
+        rules = [rule for prefix in prefixes for rule in prefix_rules(*prefix)]
         drifts = nft_look.rule_drift(self._socket, family, rules)
         if not drifts or self.version(family) != VERSION:
             return
@@ -170,8 +172,8 @@ class Table:
             described = prefix_set(resource.family, resource.length)
             if not nft_look.has_set(self._socket, described.family, described.name):
                 return [nft_look.set_missing(described)]
-            rule = prefix_rule(resource.family, resource.length)
-            return nft_look.rule_drift(self._socket, described.family, (rule,))
+            rules = prefix_rules(resource.family, resource.length)
+            return nft_look.rule_drift(self._socket, described.family, rules)
         return self._verify_element(_entry(resource))
 
     def delete(self, resources: Sequence[NftResource]) -> None:
@@ -224,7 +226,9 @@ class Table:
         return errors
 
 
-def _entry(resource: Element | SharedElement) -> Entry:
+def _entry(resource: ElementResource) -> Entry:
+    if isinstance(resource, PublishedPort):
+        return published_entry(resource)
     return nft_elements.entry(set_named(resource.set), resource.item, resource.value)
 
 

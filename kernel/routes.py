@@ -164,6 +164,13 @@ def _best(sock: Socket, wanted: Route, text: str) -> Iterator[Route]:
             raise
 
 
+def direct(sock: Socket, address: str) -> int:
+    """`ip route get ADDRESS`: the link whose neighbour it is; 0 for none, or by a gateway."""
+    destination = route(0, f"{address}/{128 if ':' in address else 32}")
+    found = next(_best(sock, destination, address), None)
+    return found.link if found and not found.gateway else 0
+
+
 def _through(sock: Socket, wanted: Route, text: str) -> Iterator[Route]:
     header = _RTMSG.pack(wanted.family, 0, 0, 0, 0, 0, 0, _RTN_UNICAST, 0)
     body = header + u32(_RTA_TABLE, wanted.table) + u32(_RTA_OIF, wanted.link)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from ..model.plan import Drift
-from ..model.resources import Element, MasqueradePrefix, SharedElement
+from ..model.resources import Element, MasqueradePrefix, PublishedPort, SharedElement
+from . import flows
 from .handler import Handler
 from .places import Places
 
-NftResource: TypeAlias = Element | SharedElement | MasqueradePrefix
+NftResource: TypeAlias = Element | SharedElement | MasqueradePrefix | PublishedPort
 
 
 class TableHandler(Handler[NftResource]):
@@ -20,16 +21,24 @@ class TableHandler(Handler[NftResource]):
         return at.table().exists(resource)
 
     def create(self, at: Places, resource: NftResource) -> None:
-        at.table().create([resource])
+        self.create_all(at, [resource])
 
     def create_all(self, at: Places, resources: Sequence[NftResource]) -> None:
         at.table().create(resources)
+        flows.forget_old_ways(at.namespace("host"), _udp(resources))
 
     def verify(self, at: Places, resource: NftResource) -> list[Drift]:
         return at.table().verify(resource)
 
     def delete(self, at: Places, resource: NftResource, previous: str | None) -> None:
-        at.table().delete([resource])
+        self.delete_all(at, [(resource, previous)])
 
     def delete_all(self, at: Places, doomed: Sequence[tuple[NftResource, str | None]]) -> None:
-        at.table().delete([resource for resource, _ in doomed])
+        resources = [resource for resource, _ in doomed]
+        at.table().delete(resources)
+        flows.forget_ways_to(at.namespace("host"), _udp(resources))
+
+
+def _udp(resources: Sequence[NftResource]) -> list[PublishedPort]:
+    """Those whose flows outlive a change: a TCP client begins a new one, of UDP nobody can tell."""
+    return [one for one in resources if isinstance(one, PublishedPort) and one.protocol == "udp"]

@@ -13,7 +13,7 @@ from ..model.errors import NamespaceError
 from ..model.plan import Drift
 from ..model.query import Query
 from ..model.resource import Resource, Unknown
-from ..model.resources import Element, MasqueradePrefix, SharedElement
+from ..model.resources import Element, MasqueradePrefix, PublishedPort, SharedElement
 from . import namespaces
 from .handler import missing, raise_all
 from .kinds import handler
@@ -143,7 +143,11 @@ class KernelWorld:
     def rebuild(self, resources: Sequence[Resource]) -> None:
         self._at.table().ensure(
             [each for each in resources if isinstance(each, MasqueradePrefix)],
-            [each for each in resources if isinstance(each, Element | SharedElement)],
+            [
+                each
+                for each in resources
+                if isinstance(each, Element | SharedElement | PublishedPort)
+            ],
         )
 
     def _reaches(self, resource: Resource) -> bool:

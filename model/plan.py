@@ -10,10 +10,14 @@ from .result import Result
 
 @dataclass(frozen=True)
 class Plan:
-    """A lease that was asked of `seen` stands among the resources too, where it belongs."""
+    """A lease that was asked of `seen` stands among the resources too, where it belongs.
+
+    `notes` are said to whoever called, on stderr, once all is made.
+    """
 
     resources: tuple[Resource, ...]
     result: Result
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

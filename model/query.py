@@ -111,3 +111,29 @@ class PluginBinary(Query["str | None"]):
 
     type: str
     path: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DirectRoute(Query[str]):
+    """`ip route get ADDRESS`: the interface of the host the address is on the link of.
+
+    "" where there is no route, or only one through a gateway.
+    """
+
+    address: str
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A socket that takes what comes in: a listening one, of UDP one that is not connected."""
+
+    protocol: str
+    address: str  # "0.0.0.0" or "::" for every one of the family, "*" for every one of both
+    port: int
+
+
+@dataclass(frozen=True)
+class ListenersOn(Query["tuple[Listener, ...]"]):
+    """`ss -ln`, of these (protocol, port) pairs; without protocols the kernel can't tell of."""
+
+    ports: tuple[tuple[str, int], ...]

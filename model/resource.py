@@ -49,6 +49,8 @@ class Resource:
     """Neighbours in a plan with the same non-empty batch are made in one transaction."""
 
     place: Place = "host"
+    exclusive: ClassVar[bool] = False
+    """Only one record may have it: another's ADD is refused, unless its owner is dead."""
     inside: str = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

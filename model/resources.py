@@ -15,6 +15,7 @@ from .link_attributes import LinkMtu as LinkMtu
 from .link_attributes import LinkUp as LinkUp
 from .link_attributes import Promiscuous as Promiscuous
 from .link_attributes import TransmitQueue as TransmitQueue
+from .published import PublishedPort as PublishedPort
 from .resource import Lease, Resource, Undo
 
 

@@ -16,6 +16,7 @@ OURS = {
     "bridge": "bridge:Bridge",
     "host-local": "host_local:HostLocal",
     "loopback": "loopback:Loopback",
+    "portmap": "portmap:Portmap",
     "static": "static:Static",
     "tuning": "tuning:Tuning",
 }

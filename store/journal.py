@@ -89,6 +89,14 @@ class JournalReader(Session):
         )
         return int(self._sql.execute(query, (scope, key, but, at_most)).fetchone()[0])
 
+    def holder(self, scope: str, key: str, *, but: int) -> Record | None:
+        """A record that has a resource of `key` in namespace `scope`, other than `but`."""
+        row = self._sql.execute(
+            "SELECT record FROM step WHERE scope = ? AND key = ? AND record IS NOT ? LIMIT 1",
+            (scope, key, but),
+        ).fetchone()
+        return self.record(row[0]) if row else None
+
     def shared(self, scope: str, key: str) -> Shared | None:
         row = self._sql.execute(
             "SELECT found, previous FROM shared WHERE scope = ? AND key = ?", (scope, key)

@@ -52,14 +52,28 @@ TUNING: dict[str, Any] = {
     "allmulti": True,
     "txQLen": 500,
 }
+PORTMAP: dict[str, Any] = {
+    "cniVersion": "1.1.0",
+    "name": "web",
+    "type": "portmap",
+    "masqAll": True,
+    "runtimeConfig": {
+        "portMappings": [
+            {"hostPort": 8080, "containerPort": 80, "protocol": "tcp"},
+            {"hostPort": 8080, "containerPort": 80, "protocol": "udp"},
+            {"hostPort": 8443, "containerPort": 443, "protocol": "tcp", "hostIP": "127.0.0.1"},
+        ]
+    },
+}
 CONFIGS = {
     "bridge": BRIDGE,
     "loopback": LOOPBACK,
     "host-local": HOST_LOCAL,
+    "portmap": PORTMAP,
     "static": STATIC,
     "tuning": TUNING,
 }
-BEFORE: dict[str, tuple[dict[str, Any], ...]] = {"tuning": (BRIDGE,)}
+BEFORE: dict[str, tuple[dict[str, Any], ...]] = {"portmap": (BRIDGE,), "tuning": (BRIDGE,)}
 """What stands before a chained plugin in its network's list."""
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pynet.kernel import namespaces, nft_elements, nft_library
-from pynet.kernel.nft_layout import NftSet, prefix_rule
+from pynet.kernel.nft_layout import NftSet, prefix_rules
 from pynet.kernel.nft_socket import NftSocket
 from pynet.kernel.nft_table import Table
 from pynet.model.errors import KernelError, TableMissing
@@ -67,8 +67,8 @@ def elements(host: Host, family: str, name: str) -> list[Any]:
 def comments(host: Host) -> list[tuple[str, str]]:
     """(chain, comment) of each rule that `nft` finds, chain by chain, in order within each."""
     rules = [found["rule"] for found in listed(host, "ruleset") if "rule" in found]
-    found = [(rule["chain"], rule["comment"]) for rule in rules]
-    return sorted(found, key=lambda rule: rule[0])
+    rules.sort(key=lambda rule: (rule["family"], rule["chain"]))
+    return [(rule["chain"], rule["comment"]) for rule in rules]
 
 
 def test_elements_come_and_go(host: Host, table: Table) -> None:
@@ -142,7 +142,7 @@ def test_the_ruleset_flushed_is_made_and_filled_again(host: Host, table: Table) 
     [
         "flush table inet pynet",
         "flush chain inet pynet postrouting",
-        f'add rule inet pynet masquerade4 return comment "{prefix_rule(4, 16).comment}"',
+        f'add rule inet pynet masquerade4 return comment "{prefix_rules(4, 16)[0].comment}"',
     ],
 )
 def test_damaged_rules_are_seen_and_mended(host: Host, table: Table, damage: str) -> None:

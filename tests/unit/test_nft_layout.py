@@ -50,8 +50,9 @@ def test_every_field_can_be_packed() -> None:
     ],
 )
 def test_prefixes_are_compared_by_mask(family: int, length: int, compared: str) -> None:
-    rule = nft_layout.prefix_rule(family, length)
-    assert rule.match == f"{compared} @network{family}_{length} return"
+    masquerade, hairpin = nft_layout.prefix_rules(family, length)
+    assert masquerade.match == f"{compared} @network{family}_{length} return"
+    assert hairpin.match == f"{compared} @network{family}_{length} masquerade"
 
 
 def test_prefix_sets_are_found_by_name() -> None:

@@ -1,0 +1,48 @@
+"""A port of the host that leads to a container."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .resource import Resource
+
+ANY = {4: "0.0.0.0", 6: "::"}
+"""Every address of the host, as a host address."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedPort(Resource):
+    """`nft add element inet pynet published4_any { tcp . 8080 : 10.1.0.2 . 80 }`
+
+    What reaches `host_port` of `host_address` goes on to `port` of the container's `address`.
+    All UDP flows that were on another way are forgotten (`conntrack -D`), when it is made and
+    when it is deleted.
+    """
+
+    kind = "published-port"
+    identity = ("protocol", "host_address", "host_port")
+    batch = "nft"
+    exclusive = True
+    protocol: str
+    host_address: str
+    host_port: int
+    address: str
+    port: int
+
+    @property
+    def family(self) -> int:
+        return 6 if ":" in self.address else 4
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether it is published on every address of its family."""
+        return self.host_address == ANY[self.family]
+
+    @property
+    def host(self) -> str:
+        """The host's end, for people."""
+        where = f"every IPv{self.family} address" if self.everywhere else self.host_address
+        return f"{self.protocol} port {self.host_port} of {where}"
+
+    def describe(self) -> str:
+        return f"{self.host} leads to port {self.port} of {self.address}"

@@ -1,0 +1,130 @@
+"""Containers with servers on published ports, and callers from everywhere.
+
+The servers answer with the address the caller seems to have; both protocols, both families.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from functools import partial
+from typing import Any
+
+import drive
+from drive import Outcome, Runtime
+
+from pynet.testnets.lab import Container, Forked, Host, Lab
+
+SERVER = 80
+V4, V6 = socket.AF_INET, socket.AF_INET6
+FAMILIES = {"v4": V4, "v6": V6}
+KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+
+
+def config(network: str = "web", **keys: Any) -> dict[str, Any]:
+    return {
+        "cniVersion": "1.1.0",
+        "name": network,
+        "type": "portmap",
+        "capabilities": {"portMappings": True},
+        **keys,
+    }
+
+
+def mapping(
+    port: int, protocol: str = "tcp", address: str = "", to: int = SERVER
+) -> dict[str, Any]:
+    return {"hostPort": port, "containerPort": to, "protocol": protocol, "hostIP": address}
+
+
+def both(port: int, **fields: Any) -> list[dict[str, Any]]:
+    return [mapping(port, "tcp", **fields), mapping(port, "udp", **fields)]
+
+
+def call(
+    command: str,
+    runtime: Runtime,
+    ports: list[dict[str, Any]],
+    previous: Any,
+    **keys: Any,
+) -> Outcome:
+    """One call of portmap for `runtime`, which has prevResult `previous`."""
+    given = config(**keys) | {"runtimeConfig": {"portMappings": ports}}
+    if previous is not None:
+        given["prevResult"] = previous
+    return drive.call(command, given, runtime)
+
+
+class Served:
+    """A container on a bridge network, with servers on port 80; not published yet."""
+
+    def __init__(self, lab: Lab, host: Host, name: str, bridge: dict[str, Any]) -> None:
+        self.host = host
+        self.bridge = bridge
+        self.container: Container = host.container(name)
+        self.runtime = Runtime(name, self.container.path)
+        outcome = host.call(drive.call, "ADD", bridge, self.runtime)
+        assert outcome.status == 0, outcome.stdout
+        self.result = outcome.document
+        self._servers: list[Forked[None]] = []
+        listening, ready = os.pipe()
+        server = host.fork_call(serve, ready, netns=self.container)
+        os.close(ready)
+        with os.fdopen(listening, "rb") as told:
+            told.read()
+        lab.at_close(server.end)
+
+    def address(self, family: int) -> str:
+        texts = [ip["address"].partition("/")[0] for ip in self.result["ips"]]
+        return next(text for text in texts if (":" in text) == (family == V6))
+
+    def portmap(self, command: str, ports: list[dict[str, Any]], **keys: Any) -> Outcome:
+        keys.setdefault("network", self.bridge["name"])
+        given = partial(call, command, self.runtime, ports, self.result, **keys)
+        return self.host.call(given)
+
+    def publish(self, ports: list[dict[str, Any]], **keys: Any) -> Any:
+        outcome = self.portmap("ADD", ports, **keys)
+        assert outcome.status == 0, outcome.stdout
+        assert outcome.document == self.result, "passed through"
+        return outcome.document
+
+
+def serve(ready: int) -> None:
+    """Answer on port 80, for ever; tells `ready` by closing it."""
+    import select
+
+    tcp = socket.create_server(("::", SERVER), family=V6, dualstack_ipv6=True)
+    udp = {family: socket.socket(family, socket.SOCK_DGRAM) for family in (V4, V6)}
+    udp[V6].setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    for family, sock in udp.items():
+        sock.bind(("0.0.0.0" if family == V4 else "::", SERVER))
+    os.close(ready)
+    while True:
+        for sock in select.select([tcp, *udp.values()], [], [])[0]:
+            if sock is tcp:
+                connection, peer = tcp.accept()
+                with connection:
+                    connection.sendall(peer[0].removeprefix("::ffff:").encode())
+            else:
+                _, peer = sock.recvfrom(100)
+                sock.sendto(peer[0].encode(), peer)
+
+
+def ask(protocol: str, address: str, port: int, timeout: float = 2) -> str:
+    """Who the server at `address` takes the caller for. Raises OSError where none answers."""
+    family = V6 if ":" in address else V4
+    with socket.socket(family, KINDS[protocol]) as sock:
+        sock.settimeout(timeout)
+        sock.connect((address, port))
+        sock.send(b"?")
+        return sock.recv(100).decode()
+
+
+def seen(place: Host | Container, protocol: str, address: str, port: int) -> str:
+    """The same from a host or a container; "" where nobody answers."""
+    host, netns = (place.host, place) if isinstance(place, Container) else (place, None)
+    try:
+        return host.call(ask, protocol, address, port, netns=netns)
+    except OSError:
+        return ""
