@@ -1,12 +1,36 @@
-"""A fresh lab and a fresh fake host for each test that asks for one."""
+"""A fresh lab and a fresh fake host for each test that asks for one, and who may run what."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from pynet.testnets.lab import Host, Lab
+
+NOBODY = 65534
+_SECOND_USER = "second_user: becomes another user, or gives a file to one; needs root for that"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", _SECOND_USER)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if _another_user_exists():
+        return
+    for item in items:
+        if item.get_closest_marker("second_user"):
+            item.add_marker(pytest.mark.skip("needs a second user id: run scripts/test as root"))
+
+
+def _another_user_exists() -> bool:
+    """Whether this process is root, and of more than a user namespace with one id."""
+    spans = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    mapped = any(int(first) <= NOBODY < int(first) + int(count) for first, _, count in spans)
+    return os.geteuid() == 0 and mapped
 
 
 @pytest.fixture

@@ -213,7 +213,7 @@ def test_looking_changes_nothing(host: Host) -> None:
     assert [host.call(evidence.rest, netns=place) for place in places] == before
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: becomes another user")
+@pytest.mark.second_user
 def test_a_user_is_told_what_was_hidden(host: Host) -> None:
     attach(host)
     with pytest.raises(StoreError, match="run this as root"):

@@ -105,6 +105,7 @@ def test_another_state_directory_is_declined(caller: Caller) -> None:
     assert not recorder.calls
 
 
+@pytest.mark.second_user
 def test_a_user_who_is_neither_root_nor_the_daemons_is_declined(caller: Caller) -> None:
     stranger = (
         "import os, socket; os.setresuid(65534, 65534, 65534);"

@@ -197,6 +197,7 @@ def test_two_hosts_of_one_name_are_refused(lab: Lab, host: Host) -> None:
         lab.host(host.name)
 
 
+@pytest.mark.second_user
 def test_a_user_needs_no_privilege() -> None:
     def as_user() -> tuple[int, bytes]:
         with Lab() as lab:

@@ -155,6 +155,7 @@ def test_what_is_written_for_stderr_comes_before_the_answer_does(caller: Caller)
     assert (done.stdout, done.stderr) == (b"served", b"a" * 100_000 + b"b" * 100_000)
 
 
+@pytest.mark.second_user
 def test_a_daemon_of_another_user_is_not_asked(caller: Caller) -> None:
     # SO_PEERCRED is that of whoever called listen().
     code = (
@@ -272,7 +273,7 @@ def at_work(caller: Caller) -> Iterator[subprocess.Popen[bytes]]:
         yield process
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a setuid-root file")
+@pytest.mark.second_user
 def test_a_setuid_launcher_does_not_believe_its_caller() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -68,7 +68,7 @@ def test_links_that_lead_round_end(tmp_path: Path) -> None:
     assert tmp_path / "b" in set(way_to(tmp_path / "a", set()))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: gives a file to another user")
+@pytest.mark.second_user
 def test_what_belongs_to_another_user_is_named(tmp_path: Path) -> None:
     python, package = place(tmp_path)
     os.chown(tmp_path / "lib", 1, 0)

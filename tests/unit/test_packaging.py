@@ -26,8 +26,8 @@ def run(argv: Sequence[str | Path], **options: object) -> subprocess.CompletedPr
 
 
 def tracked() -> list[str]:
-    """The tree as a commit of now would have it: no leftovers, nothing ignored."""
-    listed = run(["git", "ls-files", "-z", "-co", "--exclude-standard"], cwd=ROOT)
+    """What git keeps of the tree: no leftovers, and nothing that is only being written."""
+    listed = run(["git", "ls-files", "-z"], cwd=ROOT)
     names = [name for name in listed.stdout.split("\0") if name]
     return [name for name in names if os.path.lexists(ROOT / name)]
 
@@ -48,30 +48,30 @@ def build(clone: Path, target: Path, *, compiler: bool = True) -> Path:
     environ = dict(os.environ)
     if not compiler:
         environ["CC"] = "/nowhere/cc"
-    argv = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", target, clone]
-    run(argv, env=environ)
+    # With the environment's own setuptools: isolated, pip would fetch it, and needs the network.
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps"]
+    run([*pip, "-w", target, clone], env=environ)
     (wheel,) = target.glob("*.whl")
     return wheel
 
 
-def modules() -> set[str]:
-    """Every module that ought to be in the package, as a path in it."""
-    names = (Path(name) for name in tracked())
-    inside = {str(path) for path in names if path.parts[0] in folders() and path.suffix == ".py"}
-    return inside | {"__init__.py"}
+def modules(tree: Path) -> set[str]:
+    """Every module that ought to be in the package built of this tree, as a path in it."""
+    paths = (path for folder in folders(tree) for path in (tree / folder).rglob("*.py"))
+    return {str(path.relative_to(tree)) for path in paths} | {"__init__.py"}
 
 
-def folders() -> set[str]:
-    found = {path.name for path in ROOT.iterdir() if path.is_dir() and path.name.isidentifier()}
-    return {name for name in found - ELSEWHERE if list((ROOT / name).glob("*.py"))}
+def folders(tree: Path) -> set[str]:
+    found = {path.name for path in tree.iterdir() if path.is_dir() and path.name.isidentifier()}
+    return {name for name in found - ELSEWHERE if list((tree / name).glob("*.py"))}
 
 
-def test_folders_links_and_list_agree() -> None:
+def test_folders_links_and_list_agree(clone: Path) -> None:
     listed = {name.partition(".")[2] for name in PROJECT["tool"]["setuptools"]["packages"]}
-    assert listed - {""} == folders()
-    there = [path for path in (ROOT / "src" / "pynet").iterdir() if path.name != "__pycache__"]
+    assert listed - {""} == folders(clone)
+    there = list((clone / "src" / "pynet").iterdir())
     files = {"__init__.py", "py.typed"}
-    wanted = {name: f"../../{name}" for name in folders() | files}
+    wanted = {name: f"../../{name}" for name in folders(clone) | files}
     assert {path.name: str(path.readlink()) for path in there} == wanted
 
 
@@ -85,7 +85,7 @@ def test_a_wheel_holds_every_module_and_the_launcher(clone: Path, tmp_path: Path
         launcher = archive.getinfo("pynet/launcher/pynet-launcher")
         assert (launcher.external_attr >> 16) & 0o111
     extra = {"pynet/py.typed", "pynet/launcher/launcher.c", "pynet/launcher/pynet-launcher"}
-    assert packed == {f"pynet/{name}" for name in modules()} | extra
+    assert packed == {f"pynet/{name}" for name in modules(clone)} | extra
 
 
 def test_a_wheel_is_built_without_a_compiler(clone: Path, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_wheel_is_built_without_a_compiler(clone: Path, tmp_path: Path) -> Non
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", target]
     run([*pip, wheel])
     there = {str(path.relative_to(target / "pynet")) for path in (target / "pynet").rglob("*.py")}
-    assert there == modules()
+    assert there == modules(clone)
     program = "import pynet; from pynet.launcher import executable; print(executable())"
     environ = {**os.environ, "PYTHONPATH": str(target)}
     assert run([sys.executable, "-c", program], env=environ, cwd=tmp_path).stdout == "None\n"
@@ -105,19 +105,14 @@ def test_a_wheel_can_be_built_from_the_source_distribution(clone: Path, tmp_path
     program = (
         "import sys; from setuptools import build_meta as b; print(b.build_sdist(sys.argv[1]))"
     )
-    # As pip would: the build's own requirements, in a place of their own.
-    tools = tmp_path / "tools"
-    wanted = PROJECT["build-system"]["requires"]
-    run([sys.executable, "-m", "pip", "install", "--quiet", "--target", tools, *wanted])
-    environ = {**os.environ, "PYTHONPATH": str(tools)}
-    run([sys.executable, "-c", program, tmp_path], cwd=clone, env=environ)
+    run([sys.executable, "-c", program, tmp_path], cwd=clone)
     (source,) = tmp_path.glob("*.tar.gz")
     (tmp_path / "unpacked").mkdir()
     run(["tar", "-xzf", source, "-C", tmp_path / "unpacked"])
     (tree,) = (tmp_path / "unpacked").iterdir()
     with zipfile.ZipFile(build(tree, tmp_path / "wheels", compiler=False)) as archive:
         packed = {name for name in archive.namelist() if name.endswith(".py")}
-    assert packed == {f"pynet/{name}" for name in modules()}
+    assert packed == {f"pynet/{name}" for name in modules(clone)}
     assert (tree / "tests" / "unit" / Path(__file__).name).is_file()
 
 

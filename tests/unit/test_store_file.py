@@ -168,6 +168,7 @@ def test_what_can_not_be_read_is_said_with_path_and_advice(
     assert "move it away" in caught.value.msg
 
 
+@pytest.mark.second_user
 def test_without_permission_it_says_so(tmp_path: Path) -> None:
     """As a user who is not root: to root everything is permitted."""
     tmp_path.chmod(0o755)
@@ -198,7 +199,7 @@ def test_a_read_only_file_system_is_said(tmp_path: Path) -> None:
         "subprocess.run(['mount', '-t', 'tmpfs', 'x', directory], check=True)\n"
         "store = Store.open(directory)\n"
         "store.close()\n"
-        "subprocess.run(['mount', '-o', 'remount,ro', directory], check=True)\n"
+        "subprocess.run(['mount', '-o', 'remount,bind,ro', directory], check=True)\n"
         "for attempt in (lambda: Store.open(directory), store.write().__enter__):\n"
         "    try:\n"
         "        attempt()\n"
