@@ -15,15 +15,15 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from ..model.errors import KernelError
 from ..model.resources import PublishedPort
 from . import netlink
-from .namespaces import entered
+from .nft_socket import NftSocket
 
-_NETLINK_NETFILTER = 12
 _SUBSYSTEM = 1  # NFNL_SUBSYS_CTNETLINK
 _GET, _DELETE = 1, 2
 
@@ -42,114 +42,118 @@ _CTA_PROTO_DST_PORT = 3
 
 _BY_SOURCE, _BY_PROTOCOL, _BY_PORT = 1 << 0, 1 << 3, 1 << 5
 
-_RECEIVE = 65536
+_CHUNK = 128
 _NO_TRACKING = (errno.EINVAL, errno.EOPNOTSUPP)
 """What nfnetlink answers where connection tracking can't be asked (CONFIG_NF_CT_NETLINK)."""
 
 
-class Filter(NamedTuple):
-    """Flows of one IP family whose tuple, `direction`, is `fields` as far as `flags` say."""
+class Which(NamedTuple):
+    """Flows of one IP family; `attributes` say which of them."""
 
     family: int
-    direction: int
-    fields: bytes
-    flags: int
-
-    @property
-    def attributes(self) -> bytes:
-        which = {_CTA_TUPLE_ORIG: _CTA_FILTER_ORIG_FLAGS, _CTA_TUPLE_REPLY: _CTA_FILTER_REPLY_FLAGS}
-        flags = netlink.attribute(which[self.direction], struct.pack("=I", self.flags))
-        return netlink.nested(self.direction, self.fields) + netlink.nested(_CTA_FILTER, flags)
+    attributes: bytes
 
 
-def forget_old_ways(namespace: int, ports: Iterable[PublishedPort]) -> None:
-    """`conntrack -D -p udp --orig-port-dst PORT`, of each port that is now published."""
-    _forget(namespace, {_to_port(port.family, port.host_port) for port in ports})
+class Flows:
+    """Those of one host namespace, over a socket that is open anyway. Threads may share it."""
+
+    def __init__(self, sock: NftSocket) -> None:
+        # One of its own would have to be closed, and that waits, for milliseconds, until the
+        # kernel has put away what nftables deleted before.
+        self._socket = sock
+
+    def forget_old_ways(self, ports: Iterable[PublishedPort]) -> None:
+        """`conntrack -D -p udp --orig-port-dst PORT`, of each port that is now published."""
+        self._forget({_to_port(port.family, port.host_port) for port in ports})
+
+    def forget_ways_to(self, ports: Iterable[PublishedPort]) -> None:
+        """`conntrack -D -p udp --reply-src ADDRESS`, of each container that was published."""
+        self._forget({_answered_by(port.address) for port in ports})
+
+    def _forget(self, wanted: set[Which]) -> None:
+        for chunk in _chunks(sorted(wanted)):
+            for each, number in zip(chunk, self._delete(chunk), strict=True):
+                if number == errno.EINVAL:  # before Linux 6.8 only a listing could be filtered
+                    self._forget_listed(each)
+                elif number:
+                    raise _refused(number)
+
+    def _delete(self, wanted: Sequence[Which]) -> list[int]:
+        """Delete them, in one go; the errno of each, 0 for none."""
+        flags = netlink.NLM_F_REQUEST | netlink.NLM_F_ACK
+
+        def pack(first: int) -> bytes:
+            return b"".join(
+                _message(_DELETE, flags, sequence, each)
+                for sequence, each in enumerate(wanted, first)
+            )
+
+        answers = self._socket.exchange(pack, len(wanted))
+        acknowledged = [one.errno for one in answers if one.type == netlink.NLMSG_ERROR]
+        if len(acknowledged) != len(wanted):
+            raise _refused(errno.EPROTO)
+        return acknowledged
+
+    def _forget_listed(self, wanted: Which) -> None:
+        """The same, flow by flow, of those the kernel says it is about."""
+        flags = netlink.NLM_F_REQUEST | netlink.NLM_F_DUMP
+        found = self._socket.exchange(lambda sequence: _message(_GET, flags, sequence, wanted))
+        refused = [one.errno for one in found if one.errno]
+        if refused and refused[0] not in _NO_TRACKING:
+            raise _refused(refused[0])
+        control = (netlink.NLMSG_ERROR, netlink.NLMSG_DONE)
+        bodies = [one.body[4:] for one in found if one.type not in control]
+        for chunk in _chunks(Which(wanted.family, _identity(body)) for body in bodies):
+            for number in self._delete(chunk):
+                if number not in (0, errno.ENOENT):
+                    raise _refused(number)
 
 
-def forget_ways_to(namespace: int, ports: Iterable[PublishedPort]) -> None:
-    """`conntrack -D -p udp --reply-src ADDRESS`, of each container that was published."""
-    _forget(namespace, {_answered_by(port.address) for port in ports})
-
-
-def _to_port(family: int, port: int) -> Filter:
+def _to_port(family: int, port: int) -> Which:
     number = netlink.attribute(_CTA_PROTO_DST_PORT, struct.pack("!H", port))
     fields = netlink.nested(_CTA_TUPLE_PROTO, _udp(), number)
+    flags = _filter(_CTA_FILTER_ORIG_FLAGS, _BY_PROTOCOL | _BY_PORT)
     version = socket.AF_INET if family == 4 else socket.AF_INET6
-    return Filter(version, _CTA_TUPLE_ORIG, fields, _BY_PROTOCOL | _BY_PORT)
+    return Which(version, netlink.nested(_CTA_TUPLE_ORIG, fields) + flags)
 
 
-def _answered_by(address: str) -> Filter:
+def _answered_by(address: str) -> Which:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     source = netlink.attribute(_CTA_IP_SRC[family], socket.inet_pton(family, address))
     fields = netlink.nested(_CTA_TUPLE_IP, source) + netlink.nested(_CTA_TUPLE_PROTO, _udp())
-    return Filter(family, _CTA_TUPLE_REPLY, fields, _BY_SOURCE | _BY_PROTOCOL)
+    flags = _filter(_CTA_FILTER_REPLY_FLAGS, _BY_SOURCE | _BY_PROTOCOL)
+    return Which(family, netlink.nested(_CTA_TUPLE_REPLY, fields) + flags)
+
+
+def _filter(direction: int, flags: int) -> bytes:
+    return netlink.nested(_CTA_FILTER, netlink.attribute(direction, struct.pack("=I", flags)))
 
 
 def _udp() -> bytes:
     return netlink.attribute(_CTA_PROTO_NUM, bytes([socket.IPPROTO_UDP]))
 
 
-def _forget(namespace: int, filters: set[Filter]) -> None:
-    if not filters:
-        return
-    with entered(namespace):
-        sock = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER
-        )
-    with sock:
-        for each in filters:
-            number = _delete(sock, each.family, each.attributes)
-            if number == errno.EINVAL:  # before Linux 6.8 only a listing could be filtered
-                number = _delete_listed(sock, each)
-            if number:
-                raise _refused(number)
-
-
-def _delete(sock: socket.socket, family: int, attributes: bytes) -> int:
-    """Delete what fits; the errno, 0 for none."""
-    flags = netlink.NLM_F_REQUEST | netlink.NLM_F_ACK
-    sock.send(_message(_DELETE, flags, family, attributes))
-    return next(answer.errno for answer in _answers(sock) if answer.type == netlink.NLMSG_ERROR)
-
-
-def _delete_listed(sock: socket.socket, wanted: Filter) -> int:
-    """The same, flow by flow, of those the kernel says it is about."""
-    flags = netlink.NLM_F_REQUEST | netlink.NLM_F_DUMP
-    sock.send(_message(_GET, flags, wanted.family, wanted.attributes))
-    found = []
-    for answer in _answers(sock):
-        if answer.type == netlink.NLMSG_ERROR:
-            return 0 if answer.errno in _NO_TRACKING else answer.errno
-        found.append(answer.body[4:])
-    for body in found:
-        number = _delete(sock, wanted.family, b"".join(_identity(body)))
-        if number not in (0, errno.ENOENT):
-            return number
-    return 0
-
-
-def _identity(body: bytes) -> Iterator[bytes]:
+def _identity(body: bytes) -> bytes:
     """What tells this flow from all others, as it came."""
-    for type_, value in netlink.attributes(body, (_CTA_TUPLE_ORIG, _CTA_ZONE, _CTA_ID)):
-        nested = type_ == _CTA_TUPLE_ORIG
-        yield netlink.nested(type_, value) if nested else netlink.attribute(type_, value)
+    told = netlink.attributes(body, (_CTA_TUPLE_ORIG, _CTA_ZONE, _CTA_ID))
+    return b"".join(
+        netlink.nested(type_, value)
+        if type_ == _CTA_TUPLE_ORIG
+        else netlink.attribute(type_, value)
+        for type_, value in told
+    )
 
 
-def _message(type_: int, flags: int, family: int, attributes: bytes) -> bytes:
-    header = struct.pack("!BBH", family, 0, 0)
-    return netlink.message(_SUBSYSTEM << 8 | type_, flags, 1, header + attributes)
+def _chunks(wanted: Iterable[Which]) -> Iterator[list[Which]]:
+    """As many as have their acknowledgements in a socket's smallest buffer."""
+    remaining = iter(wanted)
+    while chunk := list(islice(remaining, _CHUNK)):
+        yield chunk
 
 
-def _answers(sock: socket.socket) -> Iterator[netlink.Message]:
-    """The answers to what was just sent, up to the acknowledgement or the end of the list."""
-    while True:
-        for answer in netlink.messages(sock.recv(_RECEIVE)):
-            if answer.type == netlink.NLMSG_DONE:
-                return
-            yield answer
-            if answer.type == netlink.NLMSG_ERROR:
-                return
+def _message(type_: int, flags: int, sequence: int, which: Which) -> bytes:
+    header = struct.pack("!BBH", which.family, 0, 0)
+    return netlink.message(_SUBSYSTEM << 8 | type_, flags, sequence, header + which.attributes)
 
 
 def _refused(number: int) -> KernelError:

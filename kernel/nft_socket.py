@@ -12,7 +12,7 @@ import errno
 import os
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..model.errors import KernelError
 from . import netlink
@@ -96,6 +96,19 @@ class NftSocket:
             if answer.type != netlink.NLMSG_ERROR:
                 return answer.body[4:]
         raise refused("get", errors.get(-1, errno.EPROTO))
+
+    def exchange(self, pack: Callable[[int], bytes], messages: int = 1) -> list[netlink.Message]:
+        """All answers to a request to another part of netfilter; its errors are among them.
+
+        `pack` gives its bytes, with this many messages numbered from its argument on.
+        """
+        with self._lock:
+            first = self._sequence + 1
+            self._sequence += messages
+            answers, errors = self._exchange(pack(first))
+        if errors:
+            raise refused("netfilter", errors[-1])
+        return answers
 
     def dump(self, question: Change) -> list[bytes]:
         """The attributes of all answers; [] where there is nothing. Retried when it raced."""

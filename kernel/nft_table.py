@@ -19,6 +19,7 @@ from ..model.errors import KernelError, TableMissing
 from ..model.plan import Drift
 from ..model.resources import Element, MasqueradePrefix, PublishedPort, SharedElement
 from . import nft_elements, nft_library, nft_look
+from .flows import Flows
 from .nft_elements import Change, Entry
 from .nft_layout import (
     TABLE,
@@ -58,6 +59,7 @@ class Table:
         except BaseException:
             os.close(self._namespace)
             raise
+        self.flows = Flows(self._socket)
 
     def close(self) -> None:
         self._socket.close()

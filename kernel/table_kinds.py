@@ -7,7 +7,6 @@ from typing import TypeAlias
 
 from ..model.plan import Drift
 from ..model.resources import Element, MasqueradePrefix, PublishedPort, SharedElement
-from . import flows
 from .handler import Handler
 from .places import Places
 
@@ -25,7 +24,8 @@ class TableHandler(Handler[NftResource]):
 
     def create_all(self, at: Places, resources: Sequence[NftResource]) -> None:
         at.table().create(resources)
-        flows.forget_old_ways(at.namespace("host"), _udp(resources))
+        if ports := _udp(resources):
+            at.table().flows.forget_old_ways(ports)
 
     def verify(self, at: Places, resource: NftResource) -> list[Drift]:
         return at.table().verify(resource)
@@ -36,7 +36,8 @@ class TableHandler(Handler[NftResource]):
     def delete_all(self, at: Places, doomed: Sequence[tuple[NftResource, str | None]]) -> None:
         resources = [resource for resource, _ in doomed]
         at.table().delete(resources)
-        flows.forget_ways_to(at.namespace("host"), _udp(resources))
+        if ports := _udp(resources):
+            at.table().flows.forget_ways_to(ports)
 
 
 def _udp(resources: Sequence[NftResource]) -> list[PublishedPort]:

@@ -35,8 +35,10 @@ class Portmap(Plugin):
         result = previous_result(request)
         if not conf.mappings:
             return Plan((), result)
-        targets = _targets(request, result)
-        ports = _ports(conf.mappings, targets)
+        if "ports" not in request.memo:
+            targets = _targets(request, result)
+            request.memo["ports"] = targets, _ports(conf.mappings, targets)
+        targets, ports = request.memo["ports"]
         used = {family: targets[family] for family in sorted({port.family for port in ports})}
         listeners = seen[ListenersOn(tuple((port.protocol, port.host_port) for port in ports))]
         loopback = tuple(_loopback(seen, used, ports)) if conf.snat else ()
