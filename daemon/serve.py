@@ -34,8 +34,6 @@ from ..store.failure import NewerSchema
 from ..store.store import Store
 from .call import Call, Reply
 
-SPEC_VERSION = "1.1.0"
-
 
 @dataclass
 class Services:
@@ -55,7 +53,6 @@ class Services:
 
 def serve(call: Call, services: Services) -> Reply:
     """Run one plugin call. Raises `Declined` before any effect, and nothing else."""
-    version = SPEC_VERSION
     try:
         plugin = registry.plugin_named(call.plugin)
         command = dialogue.command_of(call.environ)
@@ -64,12 +61,12 @@ def serve(call: Call, services: Services) -> Reply:
         if not call.same_mounts:
             # Whether it needs a path shows only under way, when it is too late to decline.
             raise Declined("the caller is in another mount namespace")
-        version = dialogue.wanted_version(call.stdin)
         request = dialogue.read_request(plugin, call.environ, call.stdin, "")
         return Reply(0, _run(plugin, request, call, services))
     except (Declined, NewerSchema):
         raise  # the launcher goes one-shot; a daemon older than its store leaves
     except Exception as error:
+        version = dialogue.wanted_version(call.stdin)
         return Reply(1, dialogue.error_bytes(as_cni_error(error), version))
 
 
@@ -100,17 +97,18 @@ def engine_for(request: Request, call: Call, services: Services, world: KernelWo
         digest(dict(request.config)),
         environ=environ,
         delegate=partial(_delegate, call),
-        say=partial(_say, call.stderr, request.plugin),
         accepted=call.accepted,
         cancelled=call.cancelled,
         timings=services.timings,
+        say=partial(_say, call.stderr, request.plugin),
+        expressible=partial(dialogue.result_bytes, cni_version=request.cni_version),
+    )
+
+
 def _say(stderr: int, plugin: str, note: str) -> None:
     """One line on the caller's stderr; one who has closed it does not want to know."""
     with suppress(OSError):
         os.write(stderr, f"pynet: {plugin}: {note}\n".encode())
-
-
-    )
 
 
 def open_world(request: Request, call: Call, warm: Warm | None) -> KernelWorld:

@@ -25,6 +25,7 @@ from ..model.query import Answers, Seen, Unanswered
 from ..model.request import Request
 from ..model.resource import Resource
 from ..model.resources import AddressLease, DelegatedLease
+from ..model.result import Result
 from ..store.records import Record, State
 from ..store.store import Store
 from . import checking, collecting, faults
@@ -45,7 +46,8 @@ class Engine:
     `environ` is what somebody else's plugin is run with, by `delegate`. `accepted` is called
     once the attachment's lock is held; `cancelled` tells that nobody waits for the answer
     any more; `timings` is told what each step of an ADD took, in seconds; `say` is told what
-    a plan notes for whoever called.
+    a plan notes for whoever called; `expressible` raises for a result that the caller can't
+    be told, before anything of it is made.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Engine:
         cancelled: Callable[[], bool] = lambda: False,
         timings: Callable[[str, float], None] | None = None,
         say: Callable[[str], None] = lambda note: None,
+        expressible: Callable[[Result], object] = lambda result: None,
     ) -> None:
         self.store = store
         self.world = world
@@ -70,6 +73,7 @@ class Engine:
         self._cancelled = cancelled
         self._timings = timings
         self._say = say
+        self._expressible = expressible
 
     # --- ADD ---------------------------------------------------------------------
 
@@ -99,6 +103,7 @@ class Engine:
     def _carry_out(self, addition: Addition) -> Plan:
         addition.look()
         record, plan = self._pend(addition)
+        self._expressible(plan.result)
         addition.apply(plan.resources)
         if self._cancelled():
             raise TryLater("the caller hung up before the attachment was ready")
@@ -261,6 +266,7 @@ class Engine:
         """
         plan = self._peeking(request, plugin.plan)
         assert isinstance(plan, Plan)
+        self._expressible(plan.result)
         return plan
 
     def rebuild(self) -> None:
