@@ -280,6 +280,8 @@ def _inside(conf: BridgeConf, pair: Veth, addressed: Result) -> Iterator[Resourc
     """The container's end: addresses before it is up, routes after."""
     yield from sandbox.configure(pair, addressed, dad=conf.enabledad)
     yield LinkUp(name=pair.name, inside=pair.key)
+    if conf.enabledad:
+        yield from sandbox.detected(pair, addressed)
     yield from sandbox.routes(pair, addressed)
 
 

@@ -13,10 +13,10 @@ from ..model.result import Result
 
 
 def configure(pair: Veth, addressed: Result, *, dad: bool) -> Iterator[Resource]:
-    """Sysctls, addresses and `up` of the container's end.
+    """Sysctls, addresses and `up` of the container's end; with `dad` no IPv6 address yet.
 
-    Without `dad` an IPv6 address is usable at once; waiting for duplicate address
-    detection would cost each container two seconds.
+    Without `dad` such an address is usable at once; waiting for duplicate address detection
+    costs a container two seconds.
     """
     name = pair.peer
     yield _setting(pair, f"ipv4/conf/{name}/arp_notify", "1")
@@ -30,11 +30,13 @@ def configure(pair: Veth, addressed: Result, *, dad: bool) -> Iterator[Resource]
         if not dad or ":" not in ip.address:
             yield _address(pair, ip.address)
     yield LinkUp(name=name, place="sandbox", inside=pair.key)
-    if dad:
-        # Detection runs only while the link is up.
-        for ip in addressed.ips:
-            if ":" in ip.address:
-                yield _address(pair, ip.address, dad=True)
+
+
+def detected(pair: Veth, addressed: Result) -> Iterator[Resource]:
+    """The IPv6 addresses that wait for duplicate address detection, which needs a carrier."""
+    for ip in addressed.ips:
+        if ":" in ip.address:
+            yield _address(pair, ip.address, dad=True)
 
 
 def routes(pair: Veth, addressed: Result) -> Iterator[Resource]:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import inspect
 import json
+import socket
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from drive import Outcome, Runtime, call
 from evidence import rest
 
+from pynet.testnets import syscalls
 from pynet.testnets.lab import Host
 
 
@@ -115,3 +118,50 @@ def lines(netns: str = "") -> set[str]:
             if route.get("table") != "local" and not route["dst"].startswith(("fe80", "multi")):
                 found.add(f"route {route['dst']} {route.get('gateway')} {route.get('dev')}")
     return found
+
+
+# --- packets --------------------------------------------------------------------
+
+ETHERTYPE = 0x88B5  # IEEE 802: for local experiments
+BROADCAST = "ff:ff:ff:ff:ff:ff"
+PATIENCE = 5.0
+"""Seconds until what has not arrived never will."""
+
+
+@contextmanager
+def entered(netns: str) -> Iterator[None]:
+    """This thread is inside the container NETNS; "" is where it is already."""
+    if not netns:
+        yield
+        return
+    with Path("/proc/thread-self/ns/net").open("rb") as home:
+        with Path("/run/netns", netns).open("rb") as there:
+            syscalls.setns(there.fileno(), syscalls.CLONE_NEWNET)
+        try:
+            yield
+        finally:
+            syscalls.setns(home.fileno(), syscalls.CLONE_NEWNET)
+
+
+def wire(interface: str, netns: str = "") -> socket.socket:
+    """A raw socket on INTERFACE for frames of our own kind."""
+    with entered(netns):
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETHERTYPE))
+        sock.bind((interface, ETHERTYPE))
+    sock.settimeout(PATIENCE)
+    return sock
+
+
+def frame(source: str, target: str, text: bytes) -> bytes:
+    def mac(written: str) -> bytes:
+        return bytes.fromhex(written.replace(":", ""))
+
+    return mac(target) + mac(source) + ETHERTYPE.to_bytes(2) + text.ljust(46, b"\0")
+
+
+def heard(sock: socket.socket) -> list[bytes]:
+    """The texts of the frames that came in, up to one that says b"end"."""
+    texts: list[bytes] = []
+    while not texts or texts[-1] != b"end":
+        texts.append(sock.recv(2000)[14:].rstrip(b"\0"))
+    return texts[:-1]

@@ -39,7 +39,7 @@ def ranges(*subnets: str) -> list[list[dict[str, str]]]:
     return [[{"subnet": subnet}] for subnet in subnets]
 
 
-# --- the configuration and the environment ------------------------------------------------------
+# --- the configuration and the environment --------------------------------------
 
 CONFIGURATIONS: dict[str, tuple[int, str, dict[str, Any]]] = {
     "network name with a slash": (7, 'name: "a/b"', {**BRIDGE, "name": "a/b"}),
@@ -196,7 +196,7 @@ def test_an_interface_that_is_there_already() -> None:
     refused(100, "eth0|already exists|/run/netns/c1", "ADD", BRIDGE, runtime)
 
 
-# --- the store ------------------------------------------------------------------------------------
+# --- the store ------------------------------------------------------------------
 
 
 def read_only() -> None:

@@ -201,7 +201,7 @@ def test_nothing_is_left_and_nobody_else_is_touched(plugin: str, among_others: b
             run("ip netns del c1")
 
 
-# --- the store is gone -----------------------------------------------------------------------
+# --- the store is gone ----------------------------------------------------------
 
 
 def without_store(scene: Scene) -> None:
