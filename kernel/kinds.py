@@ -6,7 +6,7 @@ from typing import Any
 
 from ..model import resources
 from ..model.resource import Resource
-from . import attribute_kinds
+from . import attribute_kinds, forward_kinds
 from .address_kinds import (
     AddressRemovedHandler,
     GatewayAddressHandler,
@@ -39,6 +39,7 @@ HANDLERS: dict[str, Handler[Any]] = {
     resources.SharedElement.kind: _TABLE,
     resources.PublishedPort.kind: _TABLE,
     **attribute_kinds.HANDLERS,
+    **forward_kinds.HANDLERS,
 }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..model.errors import CniError, Code, Declined
+from ..model.forwarding import Blocker, ForwardBlockers
 from ..model.query import (
     AddressesOn,
     DirectRoute,
@@ -67,6 +68,9 @@ class Looker:
     def listeners(self, query: ListenersOn) -> tuple[Listener, ...]:
         return listeners.on(self.at.namespace("host"), query.ports)
 
+    def forward_blockers(self, query: ForwardBlockers) -> tuple[Blocker, ...]:
+        return self.at.table().foreign.blockers()
+
     def file(self, query: FileText) -> str | None:
         self._needs_mounts(query.path)
         try:
@@ -112,4 +116,5 @@ _LOOKS: dict[type[Query[Any]], Callable[[Looker, Any], Any]] = {
     ListenersOn: Looker.listeners,
     FileText: Looker.file,
     PluginBinary: Looker.binary,
+    ForwardBlockers: Looker.forward_blockers,
 }

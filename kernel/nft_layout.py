@@ -122,6 +122,12 @@ SETS: dict[str, NftSet] = {
         NftSet("published_masquerade4", "inet", ("ipv4_addr",), "containers that see no client"),
         NftSet("published_masquerade6", "inet", ("ipv6_addr",), "containers that see no client"),
         NftSet("loopback_guarded", "inet", ("ifname",), "interfaces with route_localnet"),
+        NftSet("closed4", "inet", ("ipv4_addr",), "containers with an ingress policy"),
+        NftSet("closed6", "inet", ("ipv6_addr",), "containers with an ingress policy"),
+        NftSet("within4", "inet", ("ifname", "ipv4_addr"), "bridges that reach their containers"),
+        NftSet("within6", "inet", ("ifname", "ipv6_addr"), "bridges that reach their containers"),
+        NftSet("apart4", "inet", ("ifname", "ipv4_addr"), "bridges that keep them from each other"),
+        NftSet("apart6", "inet", ("ifname", "ipv6_addr"), "bridges that keep them from each other"),
         NftSet("guarded", "bridge", ("ifname",), "ports that may send from known MACs only"),
         NftSet("allowed", "bridge", ("ifname", "ether_addr"), "guarded ports and their MACs"),
     )
@@ -185,6 +191,20 @@ PUBLISHING = (
 )
 """How published ports work. A specific address wins: it is looked up first."""
 
+INGRESS = (
+    Rule("closed", "ct state established,related accept", "what a container has begun"),
+    # Before published ports: with br_netfilter an isolated port would stop those anyway.
+    Rule("closed", "iifname . ip daddr @apart4 drop", "isolated on its own bridge, IPv4"),
+    Rule("closed", "iifname . ip6 daddr @apart6 drop", "isolated on its own bridge, IPv6"),
+    Rule("closed", "ct status dnat accept", "published ports"),
+    Rule("closed", "iifname . ip daddr @within4 accept", "from the container's own bridge, IPv4"),
+    Rule("closed", "iifname . ip6 daddr @within6 accept", "from the container's own bridge, IPv6"),
+    Rule("closed", "drop", "nobody else may begin"),
+    Rule("forward", "ip daddr @closed4 jump closed", "to containers with a policy, IPv4"),
+    Rule("forward", "ip6 daddr @closed6 jump closed", "to containers with a policy, IPv6"),
+)
+"""Which connections to a container may begin elsewhere. Without a policy all may."""
+
 TABLES: dict[str, TableLayout] = {
     "inet": TableLayout(
         family="inet",
@@ -198,6 +218,8 @@ TABLES: dict[str, TableLayout] = {
             "prerouting": "type nat hook prerouting priority dstnat; policy accept;",
             "output": "type nat hook output priority -100; policy accept;",
             "postrouting": "type nat hook postrouting priority srcnat; policy accept;",
+            "closed": "",
+            "forward": "type filter hook forward priority filter; policy accept;",
         },
         rules=(
             Rule("masquerade4", "ip daddr 224.0.0.0/4 return", "multicast keeps its source"),
@@ -207,6 +229,7 @@ TABLES: dict[str, TableLayout] = {
             *PUBLISHING,
             Rule("postrouting", "ip saddr @masquerade4 jump masquerade4", "masqueraded, IPv4"),
             Rule("postrouting", "ip6 saddr @masquerade6 jump masquerade6", "masqueraded, IPv6"),
+            *INGRESS,
         ),
         needs="CONFIG_NF_TABLES_INET, CONFIG_NFT_NAT, CONFIG_NFT_MASQ, CONFIG_NFT_CT,"
         " CONFIG_NFT_FIB_INET",

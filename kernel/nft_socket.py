@@ -45,6 +45,7 @@ class NftSocket:
     def __init__(self, namespace: int) -> None:
         self._lock = threading.Lock()
         self._sequence = 0
+        self.changes = 0  # transactions done here
         try:
             with entered(namespace):
                 self._socket = socket.socket(
@@ -81,6 +82,9 @@ class NftSocket:
                 acknowledged = True
         if not acknowledged and not errors:
             errors[-1] = errno.EPROTO
+        if not errors:
+            with self._lock:
+                self.changes += 1
         return errors
 
     def ask(self, question: Change) -> bytes | None:

@@ -20,6 +20,7 @@ from ..model.plan import Drift
 from ..model.resources import Element, MasqueradePrefix, PublishedPort, SharedElement
 from . import nft_elements, nft_library, nft_look
 from .flows import Flows
+from .foreign_chains import ForeignChains
 from .nft_elements import Change, Entry
 from .nft_layout import (
     TABLE,
@@ -60,6 +61,7 @@ class Table:
             os.close(self._namespace)
             raise
         self.flows = Flows(self._socket)
+        self.foreign = ForeignChains(self._namespace, self._socket)
 
     def close(self) -> None:
         self._socket.close()

@@ -92,6 +92,15 @@ def flags(name: str, *, hairpin: bool, isolated: bool) -> Operation:
     return Operation(RTM_NEWLINK, 0, body, f"ip link set {name} type bridge_slave")
 
 
+def isolation(name: str, on: bool) -> Operation:
+    """`bridge link set dev NAME isolated on|off`"""
+    data = nested(IFLA_INFO_SLAVE_DATA, u8(_IFLA_BRPORT_ISOLATED, on))
+    info = nested(IFLA_LINKINFO, string(IFLA_INFO_SLAVE_KIND, "bridge"), data)
+    body = header() + string(IFLA_IFNAME, name) + info
+    state = "on" if on else "off"
+    return Operation(RTM_NEWLINK, 0, body, f"bridge link set dev {name} isolated {state}")
+
+
 def vlans_added(index: int, name: str, pvid: int, tagged: Iterable[tuple[int, int]]) -> Operation:
     """`bridge vlan add dev NAME vid PVID pvid untagged; bridge vlan add dev NAME vid A-B`"""
     entries = [_vlan(pvid, _PVID | _UNTAGGED)] if pvid else []

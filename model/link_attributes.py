@@ -114,5 +114,17 @@ class TransmitQueue(LinkAttribute):
         return str(self.length)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PortIsolation(LinkAttribute):
+    """`bridge link set dev NAME isolated on`: no frame from it reaches another such port."""
+
+    kind = "port-isolation"
+    attribute = "isolated"
+
+    @property
+    def value(self) -> str:
+        return "on"
+
+
 def _switch(on: bool) -> str:
     return "on" if on else "off"

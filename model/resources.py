@@ -9,15 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .forwarding import ForwardAccept as ForwardAccept
+from .forwarding import ForwardJump as ForwardJump
+from .forwarding import ZoneInterface as ZoneInterface
 from .link_attributes import AllMulticast as AllMulticast
 from .link_attributes import LinkAddress as LinkAddress
 from .link_attributes import LinkMtu as LinkMtu
 from .link_attributes import LinkUp as LinkUp
+from .link_attributes import PortIsolation as PortIsolation
 from .link_attributes import Promiscuous as Promiscuous
 from .link_attributes import TransmitQueue as TransmitQueue
 from .published import PublishedPort as PublishedPort
 from .resource import Lease, Resource, Undo
-
 
 # --- links --------------------------------------------------------------------
 
@@ -32,6 +35,7 @@ class Bridge(Resource):
 
     kind = "bridge"
     undo = Undo.KEEP
+    may_be_found = True
     identity = ("name",)
     name: str
     mac: str
@@ -96,6 +100,7 @@ class VlanGateway(Resource):
 
     kind = "vlan-gateway"
     undo = Undo.LAST_USER
+    may_be_found = True
     identity = ("name",)
     name: str
     port: str
@@ -134,6 +139,7 @@ class GatewayAddress(Resource):
 
     kind = "gateway-address"
     undo = Undo.LAST_USER
+    may_be_found = True
     identity = ("name", "address")
     name: str
     address: str
@@ -191,6 +197,7 @@ class Sysctl(Resource):
 
     kind = "sysctl"
     undo = Undo.RESTORE
+    batch = "sysctl"
     identity = ("place", "setting")
     setting: str
     value: str

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 OURS = {
     "bridge": "bridge:Bridge",
+    "firewall": "firewall:Firewall",
     "host-local": "host_local:HostLocal",
     "loopback": "loopback:Loopback",
     "portmap": "portmap:Portmap",

@@ -65,15 +65,26 @@ PORTMAP: dict[str, Any] = {
         ]
     },
 }
+FIREWALL: dict[str, Any] = {
+    "cniVersion": "1.1.0",
+    "name": "web",
+    "type": "firewall",
+    "ingressPolicy": "isolated",
+}
 CONFIGS = {
     "bridge": BRIDGE,
+    "firewall": FIREWALL,
     "loopback": LOOPBACK,
     "host-local": HOST_LOCAL,
     "portmap": PORTMAP,
     "static": STATIC,
     "tuning": TUNING,
 }
-BEFORE: dict[str, tuple[dict[str, Any], ...]] = {"portmap": (BRIDGE,), "tuning": (BRIDGE,)}
+BEFORE: dict[str, tuple[dict[str, Any], ...]] = {
+    "firewall": (BRIDGE,),
+    "portmap": (BRIDGE,),
+    "tuning": (BRIDGE,),
+}
 """What stands before a chained plugin in its network's list."""
 
 
