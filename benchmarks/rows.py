@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import floor
+from inside import kernel_work
 from measure import Row, Samples, alternate, medians, milliseconds, quotient
 from sides import LOOPBACK, Side, both, bridge, pynet, reference
 
@@ -224,31 +224,6 @@ def round_trip(size: Size) -> Iterator[Row]:
     yield Row("launcher and daemon, round trip (VERSION)", "ms", values, more, "ms more", "0.5")
 
 
-def inside(size: Size) -> Iterator[Row]:
-    """What a bridge ADD takes inside the daemon, against what the kernel needs for its links."""
-    question = json.dumps({"cniVersion": "1.0.0"}).encode()
-    environ = {"PYNET_DAEMON": "require", "CNI_COMMAND": "VERSION"}
-    with Lab() as lab:
-        side = pynet(lab)
-        side.host.call(floor.prepare)
-
-        def kernel() -> dict[str, float]:
-            container = side.container()
-            taken = side.host.call(floor.attach, container)
-            side.host.delete_container(container)
-            return {"": taken}
-
-        takers = {
-            "ADD": lambda: {"": _bridge_alone(side)["ADD"]},
-            "VERSION": lambda: _starts(side, f"{side.directory}/bridge", environ, question),
-            "kernel": kernel,
-        }
-        values = medians(alternate(size.rounds, takers))
-    spent = {"daemon": values["ADD"] - values["VERSION"], "kernel": values["kernel"]}
-    ratio = quotient(spent, "daemon", "kernel")
-    yield Row("bridge ADD inside the daemon", "ms", spent, ratio, "the kernel's work", "2")
-
-
 def _starts(side: Side, path: str, environ: Mapping[str, str], stdin: bytes) -> dict[str, float]:
     """Milliseconds for one start, over forty of them."""
     times = 40
@@ -343,7 +318,7 @@ GROUPS: dict[str, Callable[[Size], Iterator[Row]]] = {
     "addresses": addresses,
     "one-shot": one_shot,
     "round-trip": round_trip,
-    "inside": inside,
+    "inside": lambda size: kernel_work(size.rounds),
     "memory": memory,
     "command-line": command_line,
     "labs": labs,
