@@ -1,4 +1,4 @@
-"""The plugins as executables, and a container that must leave nothing behind."""
+"""What tests start from: plugins as executables, a container, two bare namespaces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import pytest
 from drive import BRIDGE
 from evidence import nothing_left, rest
 from executables import Executables, SlowIpam, first_life
+from pair import Pair, fresh_pair
 
+from pynet.kernel.world import KernelWorld
 from pynet.testnets.lab import Host
 
 
@@ -34,3 +36,15 @@ def c1(host: Host, baseline: set[str]) -> Iterator[None]:
 @pytest.fixture
 def slow(tmp_path: Path) -> SlowIpam:
     return SlowIpam(tmp_path)
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    with fresh_pair() as made:
+        yield made
+
+
+@pytest.fixture
+def world(pair: Pair) -> Iterator[KernelWorld]:
+    with pair.world() as made:
+        yield made

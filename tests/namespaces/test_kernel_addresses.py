@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from pair import Pair, fresh_pair
+from pair import Pair
 
 from pynet.kernel.world import KernelWorld
 from pynet.model.errors import KernelError
@@ -22,12 +22,6 @@ from pynet.model.resources import (
 )
 
 VETH = Veth(name="veth1", mac="02:00:00:00:01:01", peer="eth0", peer_mac="02:00:00:00:02:01")
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    with fresh_pair() as made:
-        yield made
 
 
 @pytest.fixture
@@ -99,9 +93,7 @@ def test_an_address_of_no_interface_says_which_is_missing(world: KernelWorld) ->
     with pytest.raises(KernelError, match="no interface eth7 in /run/netns/c1"):
         world.create([gone])
     assert not world.exists(gone)
-    assert [str(drift) for drift in world.verify(gone)] == [
-        "eth7 is missing"
-    ]
+    assert [str(drift) for drift in world.verify(gone)] == ["eth7 is missing"]
     world.delete([(gone, None)])
 
 

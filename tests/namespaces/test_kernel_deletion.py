@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 import pytest
-from pair import Pair, fresh_pair
+from pair import Pair
 
 from pynet.kernel import deletion, links
 from pynet.kernel.deletion import Deleter, Helpers
@@ -17,12 +16,6 @@ from pynet.model.errors import KernelError
 from pynet.model.resources import Bridge, BridgePort, LinkUp, Veth
 
 COUNT = 32
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    with fresh_pair() as made:
-        yield made
 
 
 def veth(number: int) -> Veth:

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pair import Pair, fresh_pair, in_thread, new_namespace, open_files
+from pair import Pair, in_thread, new_namespace, open_files
 
 from pynet.kernel import namespaces
 from pynet.kernel.rtnl_socket import Socket
 from pynet.model.errors import Code, NamespaceError
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    with fresh_pair() as made:
-        yield made
 
 
 def test_opening_a_namespace_gives_a_descriptor_that_no_child_inherits() -> None:

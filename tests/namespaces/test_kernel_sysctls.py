@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from pair import Pair, fresh_pair, in_thread
+from pair import Pair, in_thread
 
 from pynet.kernel import namespaces, sysctls
 from pynet.kernel.world import KernelWorld
@@ -15,18 +13,6 @@ from pynet.model.resources import Forwarding, Sysctl
 from pynet.testnets.lab import Host
 
 FORWARD = "ipv4/ip_forward"
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    with fresh_pair() as made:
-        yield made
-
-
-@pytest.fixture
-def world(pair: Pair) -> Iterator[KernelWorld]:
-    with pair.world() as made:
-        yield made
 
 
 def test_a_setting_is_of_one_namespace_alone(world: KernelWorld, pair: Pair) -> None:

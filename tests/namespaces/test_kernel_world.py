@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pair import Pair, fresh_pair, new_namespace, open_files
+from pair import Pair, new_namespace, open_files
 
 from pynet.kernel.census import census, difference
 from pynet.kernel.kinds import HANDLERS
@@ -22,12 +22,6 @@ from pynet.model import resources as kinds
 from pynet.model.errors import CniError, Declined, NamespaceError, TableMissing
 from pynet.model.query import FileText, LinkNamed, PluginBinary
 from pynet.model.resource import Lease, Resource, Unknown
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    with fresh_pair() as made:
-        yield made
 
 
 @pytest.fixture
