@@ -25,7 +25,7 @@ from ..kernel.namespaces import open_namespace
 from ..kernel.namespaces import same as same_namespace
 from ..kernel.warm import Warm
 from ..kernel.world import KernelWorld
-from ..model.errors import CheckFailed, CniError, Code, Declined, NamespaceError
+from ..model.errors import CheckFailed, CniError, Code, Declined, DelegateFailed, NamespaceError
 from ..model.plan import Plan
 from ..model.plugin import Plugin
 from ..model.request import Command, Request
@@ -198,7 +198,12 @@ def _delegate(call: Call, binary: str, command: str, recorded: RecordedCall) -> 
     output = delegate.run(
         binary, command, recorded.environ, recorded.stdin(), call.stderr, cancelled=call.cancelled
     )
-    document = json.loads(output) if output.strip() else {}
+    if command != Command.ADD or not output.strip():
+        return {}
+    try:
+        document = json.loads(output)
+    except ValueError as error:
+        raise DelegateFailed(f"IPAM plugin {binary} answered no JSON: {error}") from error
     return document if isinstance(document, dict) else {}
 
 

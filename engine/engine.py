@@ -18,7 +18,7 @@ from typing import Any
 from ..ipam import lessor
 from ..ipam.takeover import remove as remove_files
 from ..ipam.takeover import takeover
-from ..model.errors import AlreadyAttached, CniError, RangeFull, TryLater
+from ..model.errors import AlreadyAttached, CniError, ConfigError, RangeFull, TryLater
 from ..model.plan import Drift, Plan
 from ..model.plugin import Plugin
 from ..model.query import Answers, Seen, Unanswered
@@ -193,6 +193,8 @@ class Engine:
             faults.point()
         try:
             self._tell_delegate("DEL", plugin, request)
+        except ConfigError:
+            pass  # there is no such plugin, and no record that there was one
         except (CniError, OSError) as error:
             failures.append(error)
         return failures

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 from ..cni.config import ConfigModel, NetConf, parse_model
-from ..model.errors import ConfigError, RangeFull
+from ..model.errors import ConfigError
 from ..model.plan import Plan
 from ..model.plugin import Plugin
 from ..model.query import FileText, Seen
@@ -85,12 +85,10 @@ class HostLocal(Plugin):
 
     def status(self, request: Request, seen: Seen) -> None:
         conf: HostLocalConf = request.conf
-        try:
-            for lease in _leases(request):
-                seen[lease]
-        except RangeFull:
-            if conf.ipam.statusOnExhaustion == "error":
-                raise
+        leases = _leases(request)
+        if conf.ipam.statusOnExhaustion == "error":
+            for lease in leases:
+                seen[lease]  # what answers finds out whether there is one left
 
 
 def _range_sets(request: Request) -> tuple[tuple[Range, ...], ...]:
