@@ -100,6 +100,8 @@ def remove_unused_bridges(site: Site) -> list[Resource]:
             if found or tx.users(site.world.host, bridge.key, at_most=1):
                 continue
             site.world.delete([(bridge, None)])
+            if site.world.exists(bridge):
+                continue  # somebody else has a port in it
             tx.unshare(site.world.host, bridge.key)
             removed.append(bridge)
     return removed

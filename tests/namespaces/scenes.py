@@ -10,6 +10,7 @@ import inspect
 import json
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,6 +94,14 @@ def the_error(outcome: Outcome) -> Any:
     assert error["cniVersion"] and error["msg"], error
     assert "Traceback" not in str(error)
     return error
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Until what the kernel does in its own time is done; fails the test if it never is."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it has not come about"
+        time.sleep(0.005)
 
 
 def whole() -> set[str]:

@@ -14,7 +14,7 @@ import evidence
 import pytest
 from drive import Runtime
 from evidence import nothing_left, rest
-from scenes import add, container, in_host, ip, lines, refused, run, succeed, the_error
+from scenes import add, container, in_host, ip, lines, refused, run, succeed, the_error, wait_for
 
 Config = dict[str, Any]
 
@@ -369,17 +369,11 @@ def test_a_full_range_is_first_cleared_of_the_dead(command: str) -> None:
     living = container("c2")
     refused(50, "no IP addresses available", command, wanted, living)
     run("ip netns del c1")
-    host_end_goes_too()
+    wait_for(lambda: not any(" veth" in line for line in lines()))
     succeed(command, wanted, living)
     if command == "ADD":
         assert given(add({**wanted, "name": "db", "bridge": "cni1"}, container("c3")))
         refused(50, "no IP addresses available", "STATUS", wanted)
-
-
-def host_end_goes_too() -> None:
-    """The kernel takes a namespace down in its own time."""
-    while any(" veth" in line for line in lines()):
-        pass
 
 
 # --- static ---------------------------------------------------------------------
