@@ -36,7 +36,7 @@ _CTA_FILTER_ORIG_FLAGS = 1
 _CTA_FILTER_REPLY_FLAGS = 2
 _CTA_TUPLE_IP = 1
 _CTA_TUPLE_PROTO = 2
-_CTA_IP_SRC = {socket.AF_INET: 1, socket.AF_INET6: 3}
+_CTA_IP_V4_SRC = 1
 _CTA_PROTO_NUM = 1
 _CTA_PROTO_DST_PORT = 3
 
@@ -67,8 +67,17 @@ class Flows:
         self._forget({_to_port(port.family, port.host_port) for port in ports})
 
     def forget_ways_to(self, ports: Iterable[PublishedPort]) -> None:
-        """`conntrack -D -p udp --reply-src ADDRESS`, of each container that was published."""
-        self._forget({_answered_by(port.address) for port in ports})
+        """`conntrack -D -p udp --reply-src ADDRESS`, of each container that was published.
+
+        For IPv6 it goes by the ports: there the kernel's filter takes every address for the one
+        asked for but that one (its ctnetlink_filter_match_tuple, still in Linux 6.18).
+        """
+        self._forget(
+            {
+                _answered_by(port.address) if port.family == 4 else _to_port(6, port.host_port)
+                for port in ports
+            }
+        )
 
     def _forget(self, wanted: set[Which]) -> None:
         for chunk in _chunks(sorted(wanted)):
@@ -118,11 +127,11 @@ def _to_port(family: int, port: int) -> Which:
 
 
 def _answered_by(address: str) -> Which:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    source = netlink.attribute(_CTA_IP_SRC[family], socket.inet_pton(family, address))
+    """By an IPv4 address."""
+    source = netlink.attribute(_CTA_IP_V4_SRC, socket.inet_aton(address))
     fields = netlink.nested(_CTA_TUPLE_IP, source) + netlink.nested(_CTA_TUPLE_PROTO, _udp())
     flags = _filter(_CTA_FILTER_REPLY_FLAGS, _BY_SOURCE | _BY_PROTOCOL)
-    return Which(family, netlink.nested(_CTA_TUPLE_REPLY, fields) + flags)
+    return Which(socket.AF_INET, netlink.nested(_CTA_TUPLE_REPLY, fields) + flags)
 
 
 def _filter(direction: int, flags: int) -> bytes:

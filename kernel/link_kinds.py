@@ -71,8 +71,11 @@ class BridgeHandler(Handler[Bridge]):
         )
         with tolerating(THERE), _needing_vlans(resource):
             sock.transact(operation)
-            key = f"ipv6/conf/{resource.name}/accept_ra"
-            sysctls.write(at.namespace("host"), key, "0", optional=True)
+            # Until its link-local address is known to be nobody else's, which takes seconds, a
+            # bridge sends no IPv6 on to anybody; its MAC is no accident, so it is.
+            for key in ("accept_ra", "accept_dad"):
+                setting = f"ipv6/conf/{resource.name}/{key}"
+                sysctls.write(at.namespace("host"), setting, "0", optional=True)
             sock.transact(links.up(resource.name, mtu=resource.mtu))
 
     def verify(self, at: Places, resource: Bridge) -> list[Drift]:

@@ -159,16 +159,12 @@ PUBLISHING = (
         "meta nfproto ipv6 dnat ip6 to meta l4proto . th dport map @published6_any",
         "ports of every address, IPv6",
     ),
-    # Where route_localnet is set the kernel no longer drops these.
+    # Where route_localnet is set the kernel no longer drops it (what comes *from* 127.0.0.0/8 it
+    # drops all the same, as from any address of the host's own).
     Rule(
         "loopback_guard",
         "ip daddr 127.0.0.0/8 iifname @loopback_guarded drop",
         "nobody else reaches the host's loopback",
-    ),
-    Rule(
-        "loopback_guard",
-        "ip saddr 127.0.0.0/8 iifname @loopback_guarded drop",
-        "nobody else is the host's loopback",
     ),
     # Translated before it is routed, it would get past the kernel's own check.
     Rule("prerouting", "ip daddr 127.0.0.0/8 return", "nothing for loopback comes from outside"),

@@ -30,7 +30,7 @@ class Bridge(Resource):
     """`ip link add NAME address MAC mtu MTU type bridge vlan_filtering 0|1; ip link set NAME up`
 
     One that is there already is used as it is (and set up). A bridge of ours gets
-    accept_ra=0. `mtu` 0 is the kernel's default.
+    accept_ra=0 and accept_dad=0. `mtu` 0 is the kernel's default.
     """
 
     kind = "bridge"

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 from functools import partial
 from typing import Any
 
 import drive
 from drive import Outcome, Runtime
 
-from pynet.testnets.lab import Container, Forked, Host, Lab
+from pynet.testnets.lab import Container, Host, Lab
 
 SERVER = 80
 V4, V6 = socket.AF_INET, socket.AF_INET6
@@ -66,13 +67,7 @@ class Served:
         outcome = host.call(drive.call, "ADD", bridge, self.runtime)
         assert outcome.status == 0, outcome.stdout
         self.result = outcome.document
-        self._servers: list[Forked[None]] = []
-        listening, ready = os.pipe()
-        server = host.fork_call(serve, ready, netns=self.container)
-        os.close(ready)
-        with os.fdopen(listening, "rb") as told:
-            told.read()
-        lab.at_close(server.end)
+        start_servers(lab, self.container)
 
     def address(self, family: int) -> str:
         texts = [ip["address"].partition("/")[0] for ip in self.result["ips"]]
@@ -88,6 +83,17 @@ class Served:
         assert outcome.status == 0, outcome.stdout
         assert outcome.document == self.result, "passed through"
         return outcome.document
+
+
+def start_servers(lab: Lab, place: Host | Container) -> None:
+    """They end with the lab."""
+    host, netns = whereabouts(place)
+    listening, ready = os.pipe()
+    server = host.fork_call(serve, ready, netns=netns)
+    os.close(ready)
+    with os.fdopen(listening, "rb") as told:
+        told.read()
+    lab.at_close(server.end)
 
 
 def serve(ready: int) -> None:
@@ -123,8 +129,95 @@ def ask(protocol: str, address: str, port: int, timeout: float = 2) -> str:
 
 def seen(place: Host | Container, protocol: str, address: str, port: int) -> str:
     """The same from a host or a container; "" where nobody answers."""
-    host, netns = (place.host, place) if isinstance(place, Container) else (place, None)
+    host, netns = whereabouts(place)
     try:
         return host.call(ask, protocol, address, port, netns=netns)
     except OSError:
         return ""
+
+
+class Client:
+    """A process that sends from one UDP socket, and waits for one answer each time.
+
+    `send` gives what the answer says, "" where none comes in time.
+    """
+
+    def __init__(self, lab: Lab, place: Host | Container, address: str, port: int) -> None:
+        host, netns = whereabouts(place)
+        self._ours, theirs = socket.socketpair()
+        self._forked = host.fork_call(_repeat, theirs, address, port, netns=netns)
+        theirs.close()
+        lab.at_close(self._ours.close)
+        lab.at_close(self._forked.end)
+
+    def send(self) -> str:
+        self._ours.send(b"?")
+        return self._ours.recv(100).decode().strip()
+
+
+def _repeat(orders: socket.socket, address: str, port: int) -> None:
+    family = V6 if ":" in address else V4
+    with orders, socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(0.5)
+        while orders.recv(1):
+            sock.sendto(b"?", (address, port))
+            try:
+                answer = sock.recv(100)
+            except OSError:
+                answer = b" "
+            orders.send(answer)
+
+
+class Listening:
+    """A process that waits, a second at most, for one datagram."""
+
+    def __init__(self, place: Host | Container, address: str, port: int) -> None:
+        host, netns = whereabouts(place)
+        listening, ready = os.pipe()
+        self._forked = host.fork_call(_receive, address, port, ready, netns=netns)
+        os.close(ready)
+        with os.fdopen(listening, "rb") as told:
+            told.read()
+
+    def got(self) -> bool:
+        return self._forked.wait()
+
+
+def _receive(address: str, port: int, ready: int) -> bool:
+    with socket.socket(V4, socket.SOCK_DGRAM) as sock:
+        sock.bind((address, port))
+        sock.settimeout(1)
+        os.close(ready)
+        try:
+            return bool(sock.recv(100))
+        except TimeoutError:
+            return False
+
+
+def throw(place: Host | Container, interface: str, mac: str, frame: bytes) -> None:
+    """Put an IPv4 packet on the link, whatever the kernel thinks of it."""
+    host, netns = whereabouts(place)
+    host.call(_throw, interface, mac, frame, netns=netns)
+
+
+def _throw(interface: str, mac: str, packet: bytes) -> None:
+    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800)) as sock:
+        raw = bytes.fromhex(mac.replace(":", ""))
+        sock.sendto(packet, (interface, 0x0800, 0, 0, raw))
+
+
+def datagram(source: str, destination: str, port: int) -> bytes:
+    """An IPv4 packet with a UDP datagram to `port`."""
+    udp = struct.pack("!HHHH", 5555, port, 9, 0) + b"?"
+    head = struct.pack(
+        "!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 1, 0, 64, socket.IPPROTO_UDP, 0,
+        socket.inet_aton(source), socket.inet_aton(destination),
+    )  # fmt: skip
+    total = sum(struct.unpack("!10H", head))
+    total = (total & 0xFFFF) + (total >> 16)
+    total = (total & 0xFFFF) + (total >> 16)
+    return head[:10] + struct.pack("!H", ~total & 0xFFFF) + head[12:] + udp
+
+
+def whereabouts(place: Host | Container) -> tuple[Host, Container | None]:
+    return (place.host, place) if isinstance(place, Container) else (place, None)
