@@ -79,6 +79,7 @@ class ZoneInterface(Resource):
 
     kind = "firewalld-zone-interface"
     undo = Undo.LAST_USER
+    may_be_found = True
     identity = ("interface",)
     zone: str
     interface: str

@@ -1,0 +1,243 @@
+"""Hosts on which somebody else drops what is forwarded: a way through, and nothing left after."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+from pair import Pair, fresh_pair
+from published import FAMILIES, start_servers
+from reachability import HOST, OUTSIDE, PORT, Site, all_reached, any_reached, reached
+from scenes import in_host, run
+
+from pynet.kernel import programs
+from pynet.kernel.nft_table import Table
+from pynet.model.forwarding import Blocker
+from pynet.model.resources import SharedElement
+from pynet.testnets.lab import Host, Lab
+
+VARIANTS = ("nft", "legacy")
+BOTH = ("iptables", "ip6tables")
+
+
+def tables(host: Host, variant: str, *commands: str) -> None:
+    for program in BOTH:
+        for command in commands:
+            host.run([f"{program}-{variant}", *command.split()])
+
+
+def listing(host: Host, variant: str) -> str:
+    return "".join(host.run([f"{program}-{variant}", "-S"]).stdout.decode() for program in BOTH)
+
+
+def drop(variant: str, host: Host) -> None:
+    tables(host, variant, "-P FORWARD DROP", "-A FORWARD -i never0 -j ACCEPT")
+
+
+def docker(variant: str, host: Host) -> None:
+    """What dockerd writes, without a container."""
+    drop(variant, host)
+    for name in ("DOCKER-USER", "DOCKER"):
+        tables(host, variant, f"-N {name}")
+    tables(
+        host,
+        variant,
+        "-A DOCKER-USER -j RETURN",
+        "-I FORWARD -i docker0 -o docker0 -j ACCEPT",
+        "-I FORWARD -i docker0 ! -o docker0 -j ACCEPT",
+        "-I FORWARD -o docker0 -j DOCKER",
+        "-I FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+        "-I FORWARD -j DOCKER-USER",
+    )
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("prepare", [drop, docker])
+def test_containers_reach_each_other_and_the_world(
+    lab: Lab, variant: str, prepare: Callable[[str, Host], None]
+) -> None:
+    site = Site.of(lab, prepare=partial(prepare, variant))
+    asked = []
+    for family, index in FAMILIES.items():
+        for protocol in ("tcp", "udp"):
+            inner = site.target.address(index)
+            asked += [
+                site.ask("itself", protocol, OUTSIDE[family], 80),
+                site.ask("other network", protocol, inner, 80),
+                site.ask("same network", protocol, inner, 80),
+                site.ask("outside", protocol, HOST[family], PORT),
+                site.ask("other network", protocol, HOST[family], PORT),
+            ]
+    assert all_reached(asked)
+    # What the host's owner keeps out stays out.
+    inner = [site.target.address(family) for family in FAMILIES.values()]
+    assert not any_reached(site.ask("outside", "tcp", one, 80, hopeful=False) for one in inner)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_with_the_last_container_all_is_as_before(lab: Lab, variant: str) -> None:
+    def prepare(host: Host) -> None:
+        docker(variant, host)
+        before.append(listing(host, variant))
+
+    before: list[str] = []
+    site = Site.of(lab, prepare=prepare)
+    shown = listing(site.host, variant)
+    assert shown.count('-A DOCKER-USER -m comment --comment "pynet: PYNET-FORWARD"') == 2
+    assert "-i cni0" in shown and "-i cni1" in shown
+    site.release(site.target)
+    assert listing(site.host, variant) == shown
+    site.release(site.other)
+    assert "cni1" not in listing(site.host, variant)
+    site.release(site.neighbour)
+    assert listing(site.host, variant) == before[0]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_check_notices_what_was_taken_away_and_the_next_add_mends_it(
+    lab: Lab, variant: str
+) -> None:
+    site = Site.of(lab, prepare=partial(docker, variant))
+    site.succeed("CHECK", site.target)
+    for spoil, words in (
+        ("-F DOCKER-USER", "jump to PYNET-FORWARD"),
+        ("-D PYNET-FORWARD 1", "accept for cni"),
+    ):
+        tables(site.host, variant, *spoil.split("|"))
+        codes = {served.runtime.container: site.call("CHECK", served) for served in site.all}
+        assert any(one.status and words in one.document["msg"] for one in codes.values())
+        for served in site.all:
+            site.release(served)
+            site.guard(served)
+        for served in site.all:
+            site.succeed("CHECK", served)
+    rules = [line for line in listing(site.host, variant).splitlines() if "pynet: cni" in line]
+    assert len(rules) == len(set(rules)) * 2 == 12  # of both families, none twice
+
+
+def test_into_docker_s_bridges_only_docker_lets_in(lab: Lab) -> None:
+    site = Site.of(lab, prepare=partial(docker, "nft"))
+    host = site.host
+    host.run(["ip", "link", "add", "docker0", "type", "bridge"])
+    host.run(["ip", "addr", "add", "172.17.0.1/16", "dev", "docker0"])
+    host.run(["ip", "link", "set", "docker0", "up"])
+    theirs = host.container("theirs")
+    host.run(
+        ["ip", "link", "add", "dock1", "type", "veth", "peer", "name", "eth0", "netns", "theirs"]
+    )
+    host.run(["ip", "link", "set", "dock1", "master", "docker0", "up"])
+    theirs.run(["ip", "addr", "add", "172.17.0.2/16", "dev", "eth0"])
+    theirs.run(["ip", "link", "set", "eth0", "up"])
+    theirs.run(["ip", "route", "add", "default", "via", "172.17.0.1"])
+    start_servers(lab, theirs)
+    assert not reached(site.ask("itself", "tcp", "172.17.0.2", 80, hopeful=False))
+    host.run(
+        [
+            "iptables-nft",
+            "-A",
+            "DOCKER",
+            "-d",
+            "172.17.0.2",
+            "-p",
+            "tcp",
+            "--dport",
+            "80",
+            "-j",
+            "ACCEPT",
+        ]
+    )
+    assert reached(site.ask("itself", "tcp", "172.17.0.2", 80))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_admin_s_chain_comes_first_and_stays(lab: Lab, variant: str) -> None:
+    site = Site.of(lab, prepare=partial(drop, variant))
+    for served in site.all:
+        site.release(served)
+        site.succeed("ADD", served, iptablesAdminChainName="ADMIN")
+    shown = listing(site.host, variant).splitlines()
+    ours = [line for line in shown if line.startswith("-A FORWARD") and "pynet" in line]
+    jumps = [line.split()[-1] for line in ours]
+    assert jumps == ["ADMIN", "PYNET-FORWARD"] * 2
+    assert reached(site.ask("itself", "tcp", OUTSIDE["v4"], 80))
+    tables(site.host, variant, "-A ADMIN -i cni0 -o out0 -p tcp --dport 80 -j DROP")
+    assert not reached(site.ask("itself", "tcp", OUTSIDE["v4"], 80, hopeful=False))
+    site.succeed("CHECK", site.target, iptablesAdminChainName="ADMIN")
+    for served in site.all:
+        site.succeed("DEL", served, iptablesAdminChainName="ADMIN")
+    left = listing(site.host, variant)
+    assert "-A ADMIN -i cni0" in left
+    assert "pynet" not in left
+
+
+def test_a_host_without_other_firewalls_runs_no_program(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object) -> None:
+        raise AssertionError("a program was run")
+
+    monkeypatch.setattr(programs, "run", none)
+    monkeypatch.setattr("pynet.kernel.iptables.run", none)
+    site = Site.of(lab, "isolated")
+    for served in site.all:
+        site.succeed("CHECK", served)
+        site.release(served)
+    assert site.host.run(["iptables-nft", "-S"]).stdout.decode().splitlines() == [
+        "-P INPUT ACCEPT",
+        "-P FORWARD ACCEPT",
+        "-P OUTPUT ACCEPT",
+    ]
+
+
+# --- what is found --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    with fresh_pair() as pair:
+        yield pair
+
+
+def test_others_chains_are_read_again_when_others_change_them(pair: Pair) -> None:
+    table = Table(pair.host)
+    try:
+        foreign = table.foreign
+        assert foreign.blockers() == ()
+        table.make(["inet"])
+        assert foreign.blockers() == ()
+        first = foreign._read
+        table.create([SharedElement(set="closed4", item=("10.1.0.2",))])
+        table.delete([SharedElement(set="closed4", item=("10.1.0.2",))])
+        assert foreign.blockers() == ()
+        assert foreign._read is first, "our own changes are no reason"
+        pair.run(pair.host, "iptables-nft", "-P", "FORWARD", "DROP")
+        plain = Blocker("ip filter FORWARD", 4, "iptables-nft", "FORWARD")
+        assert foreign.blockers() == (plain,)
+        pair.run(pair.host, "iptables-nft", "-N", "DOCKER-USER")
+        assert [one.chain for one in foreign.blockers()] == ["DOCKER-USER"]
+        pair.run(pair.host, "iptables-nft", "-P", "FORWARD", "ACCEPT")
+        assert foreign.blockers() == ()
+        pair.run(pair.host, "ip6tables-legacy", "-P", "FORWARD", "DROP")
+        legacy = Blocker("ip6tables-legacy FORWARD", 6, "ip6tables-legacy", "FORWARD")
+        assert foreign.blockers() == (legacy,)
+    finally:
+        table.close()
+
+
+@in_host
+def test_chains_of_other_sorts() -> None:
+    run("nft add table inet mine")
+    run("nft add chain inet mine through { type filter hook forward priority 5; policy drop; }")
+    run("nft add chain inet mine inward { type filter hook input priority 5; policy drop; }")
+    run("nft add table inet firewalld")
+    run("nft add chain inet firewalld filter_FORWARD { type filter hook forward priority 10; }")
+    host = os.open("/proc/self/ns/net", os.O_RDONLY)
+    table = Table(host)
+    assert set(table.foreign.blockers()) == {
+        Blocker("inet mine through", 0),
+        Blocker("inet firewalld filter_FORWARD", 0, "firewalld"),
+    }
+    table.close()
+    os.close(host)
