@@ -12,10 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from inside import kernel_work
 from measure import Row, Samples, alternate, medians, milliseconds, quotient
-from sides import LOOPBACK, Side, both, bridge, pynet, reference
+from sides import FIREWALL, LOOPBACK, Side, both, bridge, published, pynet, reference
 
 from pynet.testnets.installed import PYNET
 from pynet.testnets.lab import Container, Lab
@@ -43,84 +44,97 @@ def _by_side(what: str, samples: Samples, key: str, budget: str) -> Row:
     return Row(what, "ms", values, ratio, "reference", budget, mine)
 
 
-Subnets = tuple[str, ...]
-V4: Subnets = ("10.88.0.0/16",)
-DUAL: Subnets = ("10.88.0.0/16", "fd00:88::/64")
+Result = dict[str, Any]
 
 
-def _chain(side: Side, subnets: Subnets) -> tuple[Runtime, Runtime]:
-    return side.runtime(LOOPBACK, name="lo"), side.runtime(bridge(*subnets))
+@dataclass(frozen=True)
+class Chain:
+    """What is called for one container: loopback, and the plugins of a bridge network."""
+
+    what: str
+    subnets: Sequence[str] = ("10.88.0.0/16",)
+    published: bool = False
+
+    def add(self, side: Side, container: Container) -> Result:
+        side.runtime(LOOPBACK, name="lo").add(container, "lo")
+        return self._network(side, container).add(container)
+
+    def delete(self, side: Side, container: Container, result: Result) -> None:
+        self._network(side, container).delete(container, result)
+        side.runtime(LOOPBACK, name="lo").delete(container, interface="lo")
+
+    def _network(self, side: Side, container: Container) -> Runtime:
+        plugins = [bridge(*self.subnets)]
+        if self.published:
+            plugins += [published(10_000 + int(container.name[1:])), FIREWALL]
+        return side.runtime(*plugins)
 
 
-def _execute(side: Side, subnets: Subnets, command: str, container: Container) -> None:
-    """ADD or DEL of the whole chain, in the caller's namespaces."""
-    loopback, network = _chain(side, subnets)
-    if command == "ADD":
-        loopback.add(container, "lo")
-        network.add(container)
-    else:
-        network.delete(container)
-        loopback.delete(container, interface="lo")
+V4 = Chain("loopback + bridge, masquerade, v4 alone")
+DUAL = Chain("loopback + bridge, masquerade, v4 and v6", ("10.88.0.0/16", "fd00:88::/64"))
+WHOLE = Chain("loopback + bridge + portmap + firewall", published=True)
 
 
-def _together(side: Side, command: str, containers: Sequence[Container]) -> None:
-    """The same for many containers, eight at a time."""
+def _add_all(side: Side, containers: Sequence[Container]) -> list[Result]:
+    """Attach them, eight at a time."""
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(partial(_execute, side, V4, command), containers))
+        return list(pool.map(partial(WHOLE.add, side), containers))
 
 
-def _add_and_delete(side: Side, subnets: Subnets) -> dict[str, float]:
+def _delete_all(side: Side, containers: Sequence[Container], results: Sequence[Result]) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(partial(WHOLE.delete, side), containers, results))
+
+
+def _add_and_delete(side: Side, chain: Chain) -> dict[str, float]:
     container = side.container()
-    taken = side.host.call(_timed, side, subnets, container)
+    taken = side.host.call(_timed, side, chain, container)
     side.host.delete_container(container)
     return taken
 
 
-def _timed(side: Side, subnets: Subnets, container: Container) -> dict[str, float]:
+def _timed(side: Side, chain: Chain, container: Container) -> dict[str, float]:
     # This process was forked a moment ago: its first calls pay for the pages they touch.
     for _ in range(5):
         execute("/bin/true", b"{}", {})
+    results: list[Result] = []
     return {
-        command: milliseconds(partial(_execute, side, subnets, command, container))
-        for command in ("ADD", "DEL")
+        "ADD": milliseconds(lambda: results.append(chain.add(side, container))),
+        "DEL": milliseconds(lambda: chain.delete(side, container, results[0])),
     }
 
 
 def _fill(side: Side, count: int) -> None:
     """Attach `count` containers."""
     containers = [side.container() for _ in range(count)]
-    side.host.call(_together, side, "ADD", containers)
+    side.host.call(_add_all, side, containers)
 
 
 def warm(size: Size) -> Iterator[Row]:
-    """ADD and DEL of loopback and bridge, on an empty host and beside many containers."""
+    """ADD and DEL of each chain on an empty host, and of the whole one beside many containers."""
     with Lab() as lab:
         sides = both(lab)
-        dual = alternate(
-            size.rounds, {side.name: partial(_add_and_delete, side, DUAL) for side in sides}
-        )
-        yield _by_side("loopback + bridge, masquerade, v4 and v6: ADD", dual, "ADD", "1/6")
-        yield _by_side("loopback + bridge, masquerade, v4 and v6: DEL", dual, "DEL", "1/10")
-        takers = {side.name: partial(_add_and_delete, side, V4) for side in sides}
-        empty = alternate(size.rounds, takers)
-        yield _by_side("loopback + bridge, masquerade, v4 alone: ADD", empty, "ADD", "")
-        yield _by_side("loopback + bridge, masquerade, v4 alone: DEL", empty, "DEL", "1/10")
+        for chain, add, delete in ((DUAL, "1/6", "1/10"), (V4, "", ""), (WHOLE, "1/10", "1/20")):
+            takers = {side.name: partial(_add_and_delete, side, chain) for side in sides}
+            empty = alternate(size.rounds, takers)
+            yield _by_side(f"{chain.what}: ADD", empty, "ADD", add)
+            yield _by_side(f"{chain.what}: DEL", empty, "DEL", delete)
         for side in sides:
             _fill(side, size.crowd)
         crowded = alternate(size.rounds, takers)
-        for command in ("ADD", "DEL"):
-            for side in sides:
-                key = f"{side.name} {command}"
-                before, after = medians(empty)[key], medians(crowded)[key]
-                yield Row(
-                    f"{side.name}: {command} beside {size.crowd} containers",
-                    "ms",
-                    {"empty": before, "crowded": after},
-                    after / before,
-                    "its own empty host",
-                    "1.2" if side.name == "pynet" else "",
-                    {"crowded": crowded[key]},
-                )
+    for command in ("ADD", "DEL"):
+        for side in sides:
+            key = f"{side.name} {command}"
+            before, after = medians(empty)[key], medians(crowded)[key]
+            yield Row(
+                f"{side.name}: {command} beside {size.crowd} containers",
+                "ms",
+                {"empty": before, "crowded": after},
+                after / before,
+                "its own empty host",
+                "1.2" if side.name == "pynet" else "",
+                {"crowded": crowded[key]},
+            )
 
 
 def burst(size: Size) -> Iterator[Row]:
@@ -129,14 +143,19 @@ def burst(size: Size) -> Iterator[Row]:
     with Lab() as lab:
         for side in both(lab):
             containers = [side.container() for _ in range(size.burst)]
-            for command in walls:
-                together = partial(_together, side, command, containers)
-                taken = side.host.call(milliseconds, together)
-                walls[command][side.name] = taken / 1000
+            added = side.host.call(_timed_result, partial(_add_all, side, containers))
+            deleting = partial(_delete_all, side, containers, added[1])
+            walls["ADD"][side.name] = added[0] / 1000
+            walls["DEL"][side.name] = side.host.call(milliseconds, deleting) / 1000
     for command, values in walls.items():
         ratio = quotient(values, "pynet", "reference")
         what = f"{size.burst} containers, 8 at a time: {command}"
         yield Row(what, "s", values, ratio, "reference", "1/10")
+
+
+def _timed_result(work: Callable[[], list[Result]]) -> tuple[float, list[Result]]:
+    results: list[Result] = []
+    return milliseconds(lambda: results.extend(work())), results
 
 
 def addresses(size: Size) -> Iterator[Row]:

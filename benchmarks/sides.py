@@ -31,6 +31,19 @@ def bridge(*subnets: str) -> dict[str, Any]:
     }
 
 
+FIREWALL: dict[str, Any] = {"type": "firewall", "backend": "iptables"}
+
+
+def published(port: int) -> dict[str, Any]:
+    """portmap with one port of the host, as a runtime gives it."""
+    mapping = {"hostPort": port, "containerPort": 80, "protocol": "tcp"}
+    return {
+        "type": "portmap",
+        "capabilities": {"portMappings": True},
+        "runtimeConfig": {"portMappings": [mapping]},
+    }
+
+
 @dataclass
 class Side:
     """One implementation on a fake host of its own."""
