@@ -35,8 +35,8 @@ def inside(netns: str) -> set[str]:
     keys = ("net/core/somaxconn", "net/ipv4/conf/all/arp_filter", "net/ipv4/conf/eth0/arp_filter")
     argv = ["nsenter", f"--net=/run/netns/{netns}", "grep", "", *(f"/proc/sys/{k}" for k in keys)]
     # A key of an interface that is not there is passed over.
-    shown = subprocess.run(argv, capture_output=True).stdout.decode()
-    return found | {f"inside {netns} {line}" for line in shown.splitlines()}
+    texts = subprocess.run(argv, capture_output=True).stdout.decode()
+    return found | {f"inside {netns} {line}" for line in texts.splitlines()}
 
 
 def _json(*argv: str) -> Any:

@@ -144,7 +144,8 @@ def test_the_older_key() -> None:
 @in_host
 def test_a_list_that_can_not_be_read_makes_nothing_stale() -> None:
     add(WEB, container("c1"))
-    for broken in ({}, "c1", [{}], [{"containerID": "c1"}], [None]):
+    unreadable: tuple[Any, ...] = ({}, "c1", [{}], [{"containerID": "c1"}], [None])
+    for broken in unreadable:
         refused(7, "valid-attachments", "GC", {**WEB, "cni.dev/valid-attachments": broken})
 
 
