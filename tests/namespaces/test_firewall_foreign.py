@@ -11,6 +11,7 @@ from pair import Pair, fresh_pair
 from published import FAMILIES, start_servers
 from reachability import HOST, OUTSIDE, PORT, Site, all_reached, any_reached, reached
 from scenes import in_host, run
+from test_crash_matrix import Scene, warmed
 
 from pynet.kernel import programs
 from pynet.kernel.nft_table import Table
@@ -189,6 +190,25 @@ def test_a_host_without_other_firewalls_runs_no_program(
         "-P FORWARD ACCEPT",
         "-P OUTPUT ACCEPT",
     ]
+
+
+@pytest.mark.parametrize("command", ["ADD", "DEL"])
+def test_killed_at_every_point_where_docker_drops(lab: Lab, command: str) -> None:
+    host = lab.host("h1")
+    docker("nft", host)
+    warmed(host, "firewall")
+    before = listing(host, "nft")
+    count, died = 0, True
+    while died:
+        count += 1
+        scene = Scene(host, "firewall", f"c{count}")
+        if command == "DEL":
+            scene.succeed("ADD")
+        died = scene.killed(count, command)
+        scene.succeed("DEL")
+        assert scene.left() == [], f"after point {count}"
+        assert listing(host, "nft") == before, f"after point {count}"
+        scene.end()
 
 
 # --- what is found --------------------------------------------------------------------------------

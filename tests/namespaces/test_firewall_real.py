@@ -1,0 +1,168 @@
+"""firewall beside a real dockerd and a real firewalld, each in a fake host of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from executables import until
+from published import FAMILIES
+from reachability import HOST, OUTSIDE, PORT, Site, all_reached, any_reached, reached
+
+from pynet.testnets.lab import Host, Lab, Process
+
+DOCKER = "/run/docker-test"
+BUS = """<busconfig>
+  <type>system</type>
+  <listen>unix:path=/run/dbus/system_bus_socket</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow own="*"/>
+    <allow send_destination="*"/>
+    <allow send_type="signal"/>
+    <allow receive_type="method_call"/>
+    <allow receive_type="method_return"/>
+    <allow receive_type="error"/>
+    <allow receive_type="signal"/>
+  </policy>
+</busconfig>
+"""
+
+
+def need(**packages: str) -> None:
+    for command, package in packages.items():
+        if shutil.which(command, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
+            pytest.skip(f"there is no {command} here: apt-get install {package}")
+
+
+def start(lab: Lab, host: Host, *argv: str) -> Process:
+    """It is ended with the lab."""
+    null = subprocess.DEVNULL
+    process = host.popen(argv, stdin=null, stdout=null, stderr=null)
+
+    def end() -> None:
+        process.kill()
+        process.wait()
+
+    lab.at_close(end)
+    return process
+
+
+def succeeds(host: Host, *argv: str) -> bool:
+    return host.run(argv, check=False).returncode == 0
+
+
+def start_docker(lab: Lab, host: Host) -> Process:
+    """dockerd with all of its state in the fake host. It turns forwarding on, and drops."""
+    host.run(["mkdir", DOCKER])
+    place = ["--data-root", f"{DOCKER}/data", "--exec-root", f"{DOCKER}/exec"]
+    socket = f"unix://{DOCKER}/socket"
+    dockerd = start(lab, host, "dockerd", *place, "--pidfile", f"{DOCKER}/pid", "-H", socket)
+    until(lambda: succeeds(host, "docker", "-H", socket, "version"), "dockerd does not answer")
+    return dockerd
+
+
+def start_firewalld(lab: Lab, host: Host, folder: Path) -> None:
+    (folder / "bus.conf").write_text(BUS)
+    host.run(["mkdir", "-p", "/run/dbus", "/run/firewalld"])
+    start(lab, host, "dbus-daemon", f"--config-file={folder}/bus.conf", "--nofork")
+    until(lambda: succeeds(host, "test", "-S", "/run/dbus/system_bus_socket"), "no bus")
+    start(lab, host, "firewalld", "--nofork", "--nopid")
+    until(lambda: succeeds(host, "firewall-cmd", "--state"), "firewalld does not answer")
+
+
+def way_through(site: Site) -> Callable[[], bool]:
+    """Whether containers reach each other and the world, and the world what they publish."""
+
+    def holds() -> bool:
+        asked = []
+        for family, index in FAMILIES.items():
+            inner = site.target.address(index)
+            for protocol in ("tcp", "udp"):
+                asked += [
+                    site.ask("itself", protocol, OUTSIDE[family], 80),
+                    site.ask("same network", protocol, inner, 80),
+                    site.ask("other network", protocol, inner, 80),
+                    site.ask("outside", protocol, HOST[family], PORT),
+                    site.ask("other network", protocol, HOST[family], PORT),
+                ]
+        return all_reached(asked)
+
+    return holds
+
+
+def closed(site: Site, *families: str) -> bool:
+    """Whether nobody outside reaches what is not published."""
+    inner = [site.target.address(FAMILIES[family]) for family in families]
+    return not any_reached(site.ask("outside", "tcp", one, 80, hopeful=False) for one in inner)
+
+
+def filter_table(host: Host) -> str:
+    return host.run(["iptables-nft", "-S"]).stdout.decode()
+
+
+def test_dockerd(lab: Lab) -> None:
+    need(dockerd="docker.io", docker="docker.io")
+    started: list[Process] = []
+    before: list[str] = []
+
+    def prepare(host: Host) -> None:
+        started.append(start_docker(lab, host))
+        before.append(filter_table(host))
+        assert "-P FORWARD DROP" in before[0]
+
+    site = Site.of(lab, prepare=prepare)
+    assert way_through(site)()
+    assert closed(site, "v4")
+    for served in site.all:
+        site.succeed("CHECK", served)
+    started[0].terminate()
+    started[0].wait(20)
+    assert way_through(site)()
+    for served in site.all:
+        site.release(served)
+    assert filter_table(site.host) == before[0]
+
+
+def test_dockerd_that_comes_later_is_noticed_at_the_next_add(lab: Lab) -> None:
+    need(dockerd="docker.io", docker="docker.io")
+    site = Site.of(lab)
+    # Where forwarding is on already dockerd drops nothing: as before the first container.
+    site.host.run(["sysctl", "-w", "net.ipv4.ip_forward=0"])
+    start_docker(lab, site.host)
+    assert not reached(site.ask("itself", "tcp", OUTSIDE["v4"], 80, hopeful=False))
+    for served in (site.neighbour, site.other):
+        site.release(served)
+        site.guard(served)
+    assert way_through(site)()
+
+
+def test_firewalld(lab: Lab, tmp_path: Path) -> None:
+    need(firewalld="firewalld", **{"dbus-daemon": "dbus"})
+
+    def zone(name: str) -> list[str]:
+        asked = ["firewall-cmd", f"--zone={name}", "--list-interfaces"]
+        return sorted(site.host.run(asked).stdout.decode().split())
+
+    site = Site.of(lab, prepare=lambda host: start_firewalld(lab, host, tmp_path))
+    assert way_through(site)()
+    assert closed(site, *FAMILIES)
+    assert zone("trusted") == ["cni0", "cni1"]
+    for served in site.all:
+        site.succeed("CHECK", served)
+    site.host.run(["firewall-cmd", "--zone=trusted", "--remove-interface=cni1"])
+    outcome = site.call("CHECK", site.other)
+    assert outcome.code == 101
+    assert "interface cni1" in outcome.document["msg"]
+    for served in site.all:
+        site.release(served)
+    assert zone("trusted") == []
+    # One that somebody has put in a zone stays there.
+    site.host.run(["firewall-cmd", "--zone=internal", "--add-interface=cni0"])
+    site.guard(site.target)
+    site.release(site.target)
+    assert zone("internal") == ["cni0"]
