@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 from ..model.errors import KernelError
 from ..model.plan import Drift
@@ -71,11 +71,7 @@ class BridgeHandler(Handler[Bridge]):
         )
         with tolerating(THERE), _needing_vlans(resource):
             sock.transact(operation)
-            # Until its link-local address is known to be nobody else's, which takes seconds, a
-            # bridge sends no IPv6 on to anybody; its MAC is no accident, so it is.
-            for key in ("accept_ra", "accept_dad"):
-                setting = f"ipv6/conf/{resource.name}/{key}"
-                sysctls.write(at.namespace("host"), setting, "0", optional=True)
+            ready_for_ipv6(at, resource.name)
             sock.transact(links.up(resource.name, mtu=resource.mtu))
 
     def verify(self, at: Places, resource: Bridge) -> list[Drift]:
@@ -108,4 +104,18 @@ class BridgeHandler(Handler[Bridge]):
 
 
 def _needing_vlans(resource: Bridge) -> AbstractContextManager[None]:
+    if not resource.vlan_filtering:
+        return nullcontext()
     return vlans_required(f"vlan or vlanTrunk on bridge {resource.name}")
+
+
+def ready_for_ipv6(at: Places, name: str) -> None:
+    """`sysctl -w net.ipv6.conf.NAME.accept_ra=0 net.ipv6.conf.NAME.accept_dad=0`
+
+    For what the host has in a network: no container advertises routes to the host. And until its
+    link-local address is known to be nobody else's, which takes seconds, it would send no IPv6 on
+    to anybody; its MAC is no accident, so it is.
+    """
+    for key in ("accept_ra", "accept_dad"):
+        setting = f"ipv6/conf/{name}/{key}"
+        sysctls.write(at.namespace("host"), setting, "0", optional=True)

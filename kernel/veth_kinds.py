@@ -10,6 +10,7 @@ from ..model.query import Link
 from ..model.resources import Veth, VlanGateway
 from . import links, ports
 from .handler import Handler, compare, missing
+from .link_kinds import ready_for_ipv6
 from .places import Places
 from .port_kinds import set_vlans, vlan_drift
 from .refusals import vlans_required
@@ -73,6 +74,8 @@ class VlanGatewayHandler(Handler[VlanGateway]):
         if not self.exists(at, resource):
             pair = links.veth(resource.name, resource.mac, resource.port, mtu=resource.mtu)
             sock.transact(pair)
+        for name in (resource.port, resource.name):
+            ready_for_ipv6(at, name)
         bridge = links.required(sock, resource.bridge)
         sock.transact(links.master(resource.port, bridge.index, resource.bridge))
         with vlans_required(f"vlan {resource.vlan}"):

@@ -69,6 +69,7 @@ class Bridge(Plugin):
         found = seen[LinkNamed(conf.bridge)]
         foreign_ipam(request, seen)
         if conf.gateway:
+            seen[LinkNamed(_gateway_link(conf))]
             seen[AddressesOn(_gateway_link(conf))]
         if found and found.kind != "bridge":
             raise ConfigError(
@@ -91,7 +92,7 @@ class Bridge(Plugin):
             *_masquerade(conf, addressed),
             *_guard(conf, pair),
         )
-        return Plan(resources, _result(request, found, pair, addressed, gateways))
+        return Plan(resources, _result(request, seen, pair, addressed))
 
     def status(self, request: Request, seen: Seen) -> None:
         ipam_status(request, seen)
@@ -173,14 +174,11 @@ def _port(conf: BridgeConf, pair: Veth) -> Iterator[Resource]:
 
 def _layer_2(request: Request, seen: Seen, wiring: tuple[Resource, ...], pair: Veth) -> Plan:
     conf: BridgeConf = request.conf
-    found = seen[LinkNamed(conf.bridge)]
     ups: tuple[Resource, ...] = (LinkUp(name=pair.name, inside=pair.key),)
     if not conf.disableContainerInterface:
         ups = (LinkUp(name=pair.peer, place="sandbox", inside=pair.key), *ups)
     bare = Result(dns=conf.dns.to_dns())
-    return Plan(
-        (*wiring, *ups, *_guard(conf, pair)), _result(request, found, pair, bare, gateways=())
-    )
+    return Plan((*wiring, *ups, *_guard(conf, pair)), _result(request, seen, pair, bare))
 
 
 # --- addresses and gateways --------------------------------------------------------
@@ -234,7 +232,7 @@ def _gateway_link(conf: BridgeConf) -> str:
 def _gateways(request: Request, seen: Seen, addressed: Result) -> Iterator[Resource]:
     conf: BridgeConf = request.conf
     link = _gateway_link(conf)
-    if conf.vlan:
+    if conf.vlan and not _others_leg(request, seen):
         yield _vlan_gateway(request, link)
     present = [ip_interface(text) for text in seen[AddressesOn(link)]]
     for ip in addressed.ips:
@@ -259,6 +257,13 @@ def _in_the_way(gateway: IPNet, present: list[IPNet]) -> Iterator[IPNet]:
             gateway.version == 4 or other.network.overlaps(gateway.network)
         ):
             yield other
+
+
+def _others_leg(request: Request, seen: Seen) -> Link | None:
+    """The leg that an administrator made, or the reference plugin before us: used as it is."""
+    name = _gateway_link(request.conf)
+    found = seen[LinkNamed(name)]
+    return found if found and found.mac != _vlan_gateway(request, name).mac else None
 
 
 def _vlan_gateway(request: Request, name: str) -> VlanGateway:
@@ -310,14 +315,9 @@ def _guard(conf: BridgeConf, pair: Veth) -> Iterator[Resource]:
         yield Element(set="guarded", item=(pair.name,))
 
 
-def _result(
-    request: Request,
-    found: Link | None,
-    pair: Veth,
-    addressed: Result,
-    gateways: tuple[Resource, ...],
-) -> Result:
+def _result(request: Request, seen: Seen, pair: Veth, addressed: Result) -> Result:
     conf: BridgeConf = request.conf
+    found = seen[LinkNamed(conf.bridge)]
     bridge = next(r for r in _bridge(request, found) if isinstance(r, BridgeLink))
     mtu = pair.mtu or DEFAULT_MTU
     interfaces = [
@@ -325,8 +325,15 @@ def _result(
         Interface(pair.name, mac=pair.mac, mtu=mtu),
         Interface(pair.peer, mac=pair.peer_mac, mtu=mtu, sandbox=request.netns),
     ]
-    for gateway in gateways:
-        if isinstance(gateway, VlanGateway):
-            interfaces.append(Interface(gateway.name, mac=gateway.mac, mtu=mtu))
+    if addressed.ips and conf.gateway and conf.vlan:
+        interfaces.append(_leg_interface(request, seen, mtu))
     ips = tuple(Address(ip.address, ip.gateway, interface=2) for ip in addressed.ips)
     return replace(addressed, interfaces=tuple(interfaces), ips=ips)
+
+
+def _leg_interface(request: Request, seen: Seen, mtu: int) -> Interface:
+    name = _gateway_link(request.conf)
+    others = _others_leg(request, seen)
+    if others:
+        return Interface(name, mac=others.mac, mtu=others.mtu)
+    return Interface(name, mac=_vlan_gateway(request, name).mac, mtu=mtu)
