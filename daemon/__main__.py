@@ -82,11 +82,16 @@ def run(config: Settings, idle_exit: float | None, equip: Callable[[Path], Equip
 
 def _equip(state: Path) -> Equipment:
     preload()
-    from ..kernel.warm import Warm
+    from ..kernel.nft_events import Watch
+    from ..kernel.warm import HostEntry, Warm
+    from .recovery import Recovery
     from .serve import Services, serve
 
-    warm = Warm()
-    return Equipment(partial(serve, services=Services(state, warm=warm)), warm.expire)
+    watch: Watch[HostEntry] = Watch()
+    warm = Warm(watch)
+    services = Services(state, warm=warm)
+    Recovery(services, warm, watch).start()
+    return Equipment(partial(serve, services=services), warm.expire)
 
 
 def _outwait(state: Path, listener: home.Listener) -> FileLock | None:

@@ -23,11 +23,9 @@ from ..model.resources import AddressLease, DelegatedLease
 from ..store.records import Record, Step
 from ..store.store import Writer
 from . import faults, journal
+from .rebuilding import rebuild_tables
 from .request_record import Call
 from .site import Site
-
-IN_TABLE = ("masquerade-prefix", "nft-element", "nft-shared-element", "published-port")
-"""The kinds of resource that stand in our nftables tables."""
 
 
 @dataclass
@@ -141,10 +139,3 @@ class Addition:
         call = Call(self.environ, self.request.config)
         self.answers[lease] = self.site.delegate(lease.binary, "ADD", call)
         faults.point()
-
-
-def rebuild_tables(site: Site) -> None:
-    """Make our nftables tables anew and fill in what the records say belongs there."""
-    with site.store.read() as tx:
-        resources = list(tx.resources(site.world.host, IN_TABLE))
-    site.world.rebuild(resources)

@@ -29,7 +29,7 @@ from ..model.result import Result
 from ..store.records import Record, State
 from ..store.store import Store
 from . import checking, collecting, faults
-from .adding import Addition, rebuild_tables
+from .adding import Addition
 from .journal import Taken
 from .request_record import Call
 from .site import Delegate, Site, no_delegate
@@ -270,10 +270,6 @@ class Engine:
         assert isinstance(plan, Plan)
         self._expressible(plan.result)
         return plan
-
-    def rebuild(self) -> None:
-        """Make our nftables tables anew and fill in what the records say belongs there."""
-        rebuild_tables(self._site)
 
     def _peeking(self, request: Request, ask: Callable[[Request, Seen], Any]) -> Any:
         answers = Answers()

@@ -17,12 +17,12 @@ from .site import Site
 def undo(site: Site, record: Record) -> list[Exception]:
     """Undo every step of `record`, then forget it and give its leases back.
 
-    The claim is raised first: whoever still works on this record (it should not, the lock
-    is ours) finds its next commit refused. Answers what failed; with [] nothing of it is
-    left, else the record stays, to be tried again.
+    The record is marked first: whoever still works on it (it should not, the lock is ours)
+    finds its next commit refused, and whoever rebuilds our tables leaves it out. Answers what
+    failed; with [] nothing of it is left, else the record stays, to be tried again.
     """
     with site.store.write() as tx:
-        record = tx.claim(record)
+        record = tx.releasing(record)
         steps = tx.steps(record)
     faults.point()
     if record.sandbox != site.world.sandbox:
@@ -35,19 +35,12 @@ def undo(site: Site, record: Record) -> list[Exception]:
         except* (CniError, OSError) as errors:
             failures += errors.exceptions
         faults.point()
-    _close(site, record, failed=bool(failures))
+    if not failures:
+        with site.store.write() as tx:
+            files = tx.forget(record)
+        takeover.remove(files)
     faults.point()
     return failures
-
-
-def _close(site: Site, record: Record, *, failed: bool) -> None:
-    files: tuple[str, ...] = ()
-    with site.store.write() as tx:
-        if failed:
-            tx.releasing(record)
-        else:
-            files = tx.forget(record)
-    takeover.remove(files)
 
 
 def _undo_group(site: Site, record: Record, group: list[Step]) -> None:

@@ -58,6 +58,9 @@ class NftSocket:
                 errno=error.errno or 0,
             ) from error
         self._socket.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)
+        self._socket.bind((0, 0))
+        self.port: int = self._socket.getsockname()[0]
+        """What the kernel calls it by where it tells others of changes."""
 
     def close(self) -> None:
         self._socket.close()

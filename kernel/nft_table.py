@@ -52,20 +52,21 @@ class Table:
     """
 
     def __init__(self, namespace: int) -> None:
-        self._namespace = os.dup(namespace)
+        self.namespace = os.dup(namespace)
         # Prefixes seen here. Should somebody flush them, their elements are refused too.
         self._made: set[MasqueradePrefix] = set()
         try:
-            self._socket = NftSocket(self._namespace)
+            self._socket = NftSocket(self.namespace)
         except BaseException:
-            os.close(self._namespace)
+            os.close(self.namespace)
             raise
+        self.port = self._socket.port
         self.flows = Flows(self._socket)
-        self.foreign = ForeignChains(self._namespace, self._socket)
+        self.foreign = ForeignChains(self.namespace, self._socket)
 
     def close(self) -> None:
         self._socket.close()
-        os.close(self._namespace)
+        os.close(self.namespace)
 
     # --- the tables -----------------------------------------------------------
 
@@ -76,6 +77,18 @@ class Table:
     def version(self, family: str) -> int | None:
         """The layout version of the table; 0 where it tells none, None where there is no table."""
         return nft_look.version(self._socket, family)
+
+    def is_damaged(self, family: str) -> bool:
+        """Whether the table is gone, or rules in it are not as they were made.
+
+        A table of another layout version is that version's to mend.
+        """
+        found = self.version(family)
+        if found != VERSION:
+            return found is None
+        prefixes = nft_look.prefixes(self._socket, family)
+        rules = [rule for prefix in prefixes for rule in prefix_rules(*prefix)]
+        return bool(nft_look.rule_drift(self._socket, family, rules))
 
     def ensure(
         self,
@@ -111,7 +124,7 @@ class Table:
         """
         missing = self._missing(parts)
         while missing:
-            said = nft_library.run(self._namespace, "".join(part.text for part in missing))
+            said = nft_library.run(self.namespace, "".join(part.text for part in missing))
             left = self._missing(missing)
             if said and left == missing:
                 needs = ", ".join(sorted({part.needs for part in missing}))
@@ -132,7 +145,7 @@ class Table:
         drifts = nft_look.rule_drift(self._socket, family, rules)
         if not drifts or self.version(family) != VERSION:
             return
-        if said := nft_library.run(self._namespace, rules_text(family, prefixes)):
+        if said := nft_library.run(self.namespace, rules_text(family, prefixes)):
             raise KernelError(f"nftables: {drifts[0]}; mending failed: {said}", details=said)
 
     def _missing(self, parts: Sequence[Part]) -> list[Part]:

@@ -2,7 +2,8 @@
 
 Rules that hold here:
 - Never a container's namespace: an open socket keeps a dead namespace, and the host's end of
-  its veth, alive. For the same reason what is not used for a while is let go (`expire`).
+  its veth, alive. For the same reason what is not used for a while is let go (`expire`), but
+  for the namespace of this process itself, which keeps that alive anyway.
 - A namespace is known by device and inode. Numbers are reused, but not while a socket in the
   namespace is open, and an entry has one from its first day to its last.
 - A socket is lent to one request at a time.
@@ -10,7 +11,9 @@ Rules that hold here:
 
 from __future__ import annotations
 
+import socket
 import threading
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -19,6 +22,7 @@ from .deletion import Deleter
 from .rtnl_socket import Socket
 
 if TYPE_CHECKING:
+    from .nft_events import Watch
     from .nft_table import Table
 
 _KEEP_IDLE = 4
@@ -26,14 +30,19 @@ _LIFETIME = 60.0
 
 
 class HostEntry:
-    """One host namespace: sockets to lend, and the nftables tables. Threads may share it."""
+    """One host namespace: sockets to lend, and the nftables tables. Threads may share it.
 
-    def __init__(self, namespace: int, where: str) -> None:
+    A `watch` hears of others' changes to nf_tables, once our tables are in use.
+    """
+
+    def __init__(self, namespace: int, where: str, watch: Watch[HostEntry] | None = None) -> None:
         self._where = where
         self._lock = threading.Lock()
         self._anchor = Socket.inside(namespace, where)  # never lent: it keeps the inode ours
         self._idle: list[Socket] = []
         self._table: Table | None = None
+        self._watch = watch
+        self.changes: socket.socket | None = None
         self.cookie = self._anchor.cookie
         self.users = 0
         self.used = monotonic()
@@ -57,12 +66,27 @@ class HostEntry:
                 from .nft_table import Table
 
                 self._table = Table(namespace)
+                self._listen(self._table)
             return self._table
+
+    @property
+    def known_table(self) -> Table | None:
+        """The same, if anybody has asked for them yet."""
+        return self._table
+
+    def _listen(self, table: Table) -> None:
+        if self._watch is not None:
+            from .nft_events import listen
+
+            self.changes = listen(table.namespace, table.port)
+            self._watch.add(self, self.changes)
 
     def close(self) -> None:
         """Only when nobody uses it."""
         for sock in (self._anchor, *self._idle):
             sock.close()
+        if self.changes is not None:
+            self.changes.close()
         if self._table is not None:
             self._table.close()
 
@@ -70,8 +94,11 @@ class HostEntry:
 class Warm:
     """The host namespaces in use by this process. Threads may share it."""
 
-    def __init__(self) -> None:
+    def __init__(self, watch: Watch[HostEntry] | None = None) -> None:
         self.deleter = Deleter()
+        self._watch = watch
+        status = Path("/proc/self/ns/net").stat()
+        self._own = status.st_dev, status.st_ino
         self._lock = threading.Lock()
         self._entries: dict[tuple[int, int], HostEntry] = {}
 
@@ -81,9 +108,16 @@ class Warm:
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:
-                entry = self._entries[key] = HostEntry(namespace, where)
+                entry = self._entries[key] = HostEntry(namespace, where, self._watch)
             entry.users += 1
         return entry
+
+    def resume(self, entry: HostEntry) -> bool:
+        """Use it once more, until `leave`; False where it has been let go."""
+        with self._lock:
+            known = entry in self._entries.values()
+            entry.users += known
+        return known
 
     def leave(self, entry: HostEntry) -> None:
         with self._lock:
@@ -91,18 +125,20 @@ class Warm:
             entry.used = monotonic()
 
     def expire(self, lifetime: float = _LIFETIME) -> None:
-        """Let go of namespaces that nobody has used for `lifetime` seconds."""
-        oldest = monotonic() - lifetime
+        """Let go of others' namespaces that nobody has used for `lifetime` seconds."""
+        self._let_go(monotonic() - lifetime, self._own)
+
+    def close(self) -> None:
+        """Let go of everything that is not in use."""
+        self._let_go(monotonic(), None)
+
+    def _let_go(self, oldest: float, spared: tuple[int, int] | None) -> None:
         with self._lock:
             stale = [
                 key
                 for key, entry in self._entries.items()
-                if not entry.users and entry.used <= oldest
+                if not entry.users and entry.used <= oldest and key != spared
             ]
             gone = [self._entries.pop(key) for key in stale]
         for entry in gone:
             entry.close()
-
-    def close(self) -> None:
-        """Let go of everything that is not in use."""
-        self.expire(0.0)

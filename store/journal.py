@@ -111,13 +111,17 @@ class JournalReader(Session):
         return [(decode(kind, body), bool(found)) for body, found in rows]
 
     def resources(self, scope: str, kinds: Iterable[str]) -> Iterator[Resource]:
-        """Each recorded resource of these kinds once; to be consumed within the transaction."""
+        """Each resource of these kinds that a record needs, once; not of one being undone.
+
+        To be consumed within the transaction.
+        """
         for kind in kinds:
             # A key opens with its kind and a tab, so a kind is a range of keys.
             first = f"{kind}\t"
             rows = self._sql.execute(
-                "SELECT kind, body FROM step WHERE scope = ? AND key >= ? AND key < ? GROUP BY key",
-                (scope, first, first + "\x7f"),
+                "SELECT kind, body FROM step WHERE scope = ? AND key >= ? AND key < ?"
+                " AND (SELECT state FROM record WHERE id = record) IS NOT ? GROUP BY key",
+                (scope, first, first + "\x7f", State.RELEASING),
             )
             for found, body in rows:
                 yield decode(found, body)
@@ -157,10 +161,6 @@ class JournalWriter(JournalReader, LeaseWriter):
         assert done.lastrowid is not None
         return Record(done.lastrowid, *values)
 
-    def claim(self, record: Record) -> Record:
-        """Take it on: whoever had it can no longer change it. Raises `ClaimLost`."""
-        return self._update(record, claim=record.claim + 1)
-
     def pend(self, record: Record, steps: Iterable[Step]) -> Record:
         """Replace its steps; state pending. Raises `ClaimLost`."""
         pending = self._update(record, state=State.PENDING)
@@ -182,8 +182,8 @@ class JournalWriter(JournalReader, LeaseWriter):
         return self._update(record, state=State.READY, result=result)
 
     def releasing(self, record: Record) -> Record:
-        """It is going to be undone. Raises `ClaimLost`."""
-        return self._update(record, state=State.RELEASING)
+        """Take it on to undo it: whoever had it can no longer change it. Raises `ClaimLost`."""
+        return self._update(record, state=State.RELEASING, claim=record.claim + 1)
 
     def drop(self, record: Record, positions: Iterable[int]) -> None:
         """These steps are undone. Their leases stay until `forget`. Raises `ClaimLost`."""

@@ -1,0 +1,162 @@
+"""`nft flush ruleset` under running containers: the daemon puts our tables back by itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from drive import BRIDGE, PORTMAP, Runtime
+from evidence import elements, nothing_left, rest
+from executables import NEVER, REQUIRE, Executables, daemon, until
+
+from pynet.kernel import namespaces
+from pynet.kernel.nft_events import Watch
+from pynet.kernel.warm import HostEntry, Warm
+from pynet.testnets.lab import Host
+
+pytestmark = pytest.mark.usefixtures("container")
+
+
+@pytest.fixture
+def container(host: Host, baseline: set[str]) -> Iterator[None]:
+    """c1. At the end nothing is left of what was attached; that rules are new ones may be."""
+    host.container("c1")
+    yield
+    left = nothing_left(baseline, host.call(rest))
+    assert [line for line in left if not line.startswith("rule")] == []
+
+
+def attach(host: Host, plugins: Executables, **environ: str) -> dict[str, Any]:
+    """c1, with a published port; portmap's configuration, for its DEL."""
+    added = plugins.call(host, "ADD", BRIDGE, **environ)
+    assert added.status == 0, added
+    config = {**PORTMAP, "prevResult": added.document}
+    published = plugins.call(host, "ADD", config, **environ)
+    assert published.status == 0, published
+    return config
+
+
+def detach(host: Host, plugins: Executables, config: dict[str, Any]) -> None:
+    for each in (config, BRIDGE):
+        outcome = plugins.call(host, "DEL", each, **NEVER)
+        assert outcome.status == 0, outcome
+
+
+def standing(host: Host) -> set[str]:
+    """Elements and rules of our tables; handles of rules are new ones each time."""
+    return {line for line in host.call(elements) if line.startswith("element")} | {
+        f"rule {line.strip()}" for line in host.run(["nft", "list", "ruleset"]).stdout.decode()
+        .splitlines() if " comment " in line
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    ["flush ruleset", "delete table inet pynet", "delete table bridge pynet",
+     "flush table inet pynet", "flush chain inet pynet postrouting"],
+)  # fmt: skip
+def test_the_daemon_puts_back_what_somebody_deletes(
+    host: Host, plugins: Executables, spoil: str
+) -> None:
+    with daemon(host):
+        config = attach(host, plugins, **REQUIRE)
+        before = standing(host)
+        assert any("published" in line for line in before)
+        host.run(["nft", *spoil.split()])
+        until(lambda: standing(host) == before, "what was deleted is not put back")
+        detach(host, plugins, config)
+
+
+def test_what_was_deleted_while_nobody_watched_is_put_back_at_the_start(
+    host: Host, plugins: Executables
+) -> None:
+    config = attach(host, plugins, **NEVER)
+    before = standing(host)
+    host.run(["nft", "flush", "ruleset"])
+    with daemon(host):
+        until(lambda: standing(host) == before, "it did not look when it started")
+        host.run(["nft", "flush", "ruleset"])
+        until(lambda: standing(host) == before, "it does not watch a host it has not served")
+        detach(host, plugins, config)
+
+
+def test_without_a_daemon_the_next_add_does(host: Host, plugins: Executables) -> None:
+    config = attach(host, plugins, **NEVER)
+    before = standing(host)
+    host.run(["nft", "flush", "ruleset"])
+    host.container("c2")
+    other = Runtime("c2", "/run/netns/c2", environ=dict(NEVER))
+    assert plugins.call(host, "ADD", BRIDGE, other).status == 0
+    assert before <= standing(host)
+    assert plugins.call(host, "DEL", BRIDGE, other).status == 0
+    detach(host, plugins, config)
+
+
+def test_other_people_s_changes_are_left_alone(host: Host, plugins: Executables) -> None:
+    with daemon(host) as pid:
+        config = attach(host, plugins, **REQUIRE)
+        host.run(["nft", "add", "table", "inet", "theirs"])
+        host.run(["nft", "flush", "ruleset"])
+        until(lambda: "pynet" in tables(host), "what was deleted is not put back")
+        assert "theirs" not in tables(host)
+        before = host.run(["nft", "-a", "list", "ruleset"]).stdout
+        host.run(["nft", "add", "table", "inet", "theirs"])
+        host.run(["nft", "delete", "table", "inet", "theirs"])
+        asleep(pid)
+        # The same handles: nothing was made a second time.
+        assert host.run(["nft", "-a", "list", "ruleset"]).stdout == before
+        detach(host, plugins, config)
+
+
+def tables(host: Host) -> str:
+    return host.run(["nft", "list", "tables"]).stdout.decode()
+
+
+def asleep(pid: int) -> None:
+    """Returns once no thread of the process has used any processor time for half a second."""
+    until(lambda: _used(pid, 0.0) == _used(pid, 0.5), "it does not come to rest")
+
+
+def _used(pid: int, after: float) -> list[str]:
+    time.sleep(after)
+    found = []
+    for task in sorted(Path(f"/proc/{pid}/task").iterdir()):
+        fields = (task / "schedstat").read_text().split()
+        found.append(f"{task.name} {fields[0]}")
+    return found
+
+
+def test_a_host_s_namespace_that_is_gone_is_let_go(host: Host) -> None:
+    assert host.call(watched_after_a_while) == ["own"]
+
+
+def watched_after_a_while() -> list[str]:
+    """Whose changes are still heard of, once nobody has used them for long."""
+    watch: Watch[HostEntry] = Watch()
+    warm = Warm(watch)
+    entries = {}
+    for name, path in (("c1", "/run/netns/c1"), ("own", "/proc/self/ns/net")):
+        namespace = namespaces.open_namespace(path)
+        entries[name] = warm.enter(namespace, name)
+        entries[name].table(namespace)
+        os.close(namespace)
+        warm.leave(entries[name])
+    warm.expire(0.0)
+    found = []
+    for name, entry in entries.items():
+        if warm.resume(entry):
+            found.append(name)
+            warm.leave(entry)
+    del entries, entry
+    for path in ("/run/netns/c1", "/proc/self/ns/net"):
+        subprocess.run(["nsenter", f"--net={path}", "nft", "add", "table", "x"], check=True)
+    heard = watch.wait()
+    assert len(heard) == len(found)
+    heard.clear()
+    warm.close()
+    return found
