@@ -38,6 +38,7 @@ HANDLERS: dict[str, Handler[Any]] = {
     resources.Element.kind: _TABLE,
     resources.SharedElement.kind: _TABLE,
     resources.PublishedPort.kind: _TABLE,
+    resources.PublishCondition.kind: _TABLE,
     **attribute_kinds.HANDLERS,
     **forward_kinds.HANDLERS,
 }

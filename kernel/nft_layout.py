@@ -17,91 +17,44 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cache
 from ipaddress import ip_network
 
 from ..model.errors import KernelError
+from .nft_shapes import TABLE as TABLE
+from .nft_shapes import NftSet as NftSet
+from .nft_shapes import Part as Part
+from .nft_shapes import Rule as Rule
+from .nft_shapes import TableLayout as TableLayout
 
-TABLE = "pynet"
 VERSION = 1
 
 _VERSION_COMMENT = "pynet layout "
 _PREFIX_SET = re.compile(r"network([46])_(\d{1,3})")
+_CONDITION = re.compile(r"published([46])_([0-9a-f]{8})(?:_any)?")
 _BITS = {4: 32, 6: 128}
 
 
-@dataclass(frozen=True)
-class NftSet:
-    """A set, or a map where `data` names the fields of its values. Types are nft's words."""
+@cache
+def published_maps(family: int, condition: str = "") -> tuple[NftSet, NftSet]:
+    """From a port of one host address, and of all, to a container's address and port.
 
-    name: str
-    family: str
-    key: tuple[str, ...]
-    about: str
-    data: tuple[str, ...] = ()
-    flags: tuple[str, ...] = ()
-
-    @property
-    def text(self) -> str:
-        """`create set FAMILY pynet NAME { type KEY; comment ABOUT; }`"""
-        noun, type_ = "set", " . ".join(self.key)
-        if self.data:
-            noun, type_ = "map", f"{type_} : {' . '.join(self.data)}"
-        flags = f" flags {','.join(self.flags)};" if self.flags else ""
-        return (
-            f"create {noun} {self.family} {TABLE} {self.name}"
-            f' {{ type {type_};{flags} comment "{self.about}"; }}\n'
-        )
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A rule; within its chain its comment is what it is known by."""
-
-    chain: str
-    match: str
-    comment: str
-
-    def text(self, family: str, verb: str = "add") -> str:
-        """`nft add rule FAMILY pynet CHAIN MATCH comment COMMENT`; `insert` puts it first."""
-        return f'{verb} rule {family} {TABLE} {self.chain} {self.match} comment "{self.comment}"\n'
-
-
-@dataclass(frozen=True)
-class TableLayout:
-    """A table: its chains (name -> hook, "" for one that is jumped to) and rules in order."""
-
-    family: str
-    chains: dict[str, str]
-    rules: tuple[Rule, ...]
-    needs: str  # what the kernel must have, in the words of its configuration
-
-
-@dataclass(frozen=True)
-class Part:
-    """What is made in one piece: `marker` is the set whose presence shows that it was."""
-
-    family: str
-    marker: str
-    text: str
-    needs: str
-
-
-def published_maps(family: int) -> tuple[NftSet, NftSet]:
-    """From a port of one host address, and of all, to a container's address and port."""
+    Those of a condition are looked into only where that holds.
+    """
+    name = f"published{family}_{condition}" if condition else f"published{family}"
     address = f"ipv{family}_addr"
     target = (address, "inet_service")
     return (
         NftSet(
-            f"published{family}",
+            name,
             "inet",
             ("inet_proto", address, "inet_service"),
             "ports of one host address",
             target,
         ),
         NftSet(
-            f"published{family}_any",
+            f"{name}_any",
             "inet",
             ("inet_proto", "inet_service"),
             "ports of every host address",
@@ -133,32 +86,37 @@ SETS: dict[str, NftSet] = {
     )
 }
 
+
+def published_rules(family: int, chain: str, maps: tuple[NftSet, NftSet]) -> tuple[Rule, Rule]:
+    """What comes for a port of one address goes on; then what comes for one of all."""
+    protocol = {4: "ip", 6: "ip6"}[family]
+    to = f"meta nfproto ipv{family} dnat {protocol} to meta l4proto"
+    specific, everywhere = (described.name for described in maps)
+    return (
+        Rule(
+            chain,
+            f"{to} . {protocol} daddr . th dport map @{specific}",
+            f"ports of one address, IPv{family}",
+        ),
+        Rule(chain, f"{to} . th dport map @{everywhere}", f"ports of every address, IPv{family}"),
+    )
+
+
+_PUBLISHED = {
+    family: published_rules(family, "published", published_maps(family)) for family in (4, 6)
+}
+
 PUBLISHING = (
     Rule(
         "published",
         "ip6 daddr { ::1, fe80::/10 } return",
         "what arrives there can't be sent on",
     ),
-    Rule(
-        "published",
-        "meta nfproto ipv4 dnat ip to meta l4proto . ip daddr . th dport map @published4",
-        "ports of one address, IPv4",
-    ),
-    Rule(
-        "published",
-        "meta nfproto ipv4 dnat ip to meta l4proto . th dport map @published4_any",
-        "ports of every address, IPv4",
-    ),
-    Rule(
-        "published",
-        "meta nfproto ipv6 dnat ip6 to meta l4proto . ip6 daddr . th dport map @published6",
-        "ports of one address, IPv6",
-    ),
-    Rule(
-        "published",
-        "meta nfproto ipv6 dnat ip6 to meta l4proto . th dport map @published6_any",
-        "ports of every address, IPv6",
-    ),
+    _PUBLISHED[4][0],
+    _PUBLISHED[6][0],
+    Rule("published", "jump conditional", "ports published on conditions"),
+    _PUBLISHED[4][1],
+    _PUBLISHED[6][1],
     # Where route_localnet is set the kernel no longer drops it (what comes *from* 127.0.0.0/8 it
     # drops all the same, as from any address of the host's own).
     Rule(
@@ -208,6 +166,7 @@ TABLES: dict[str, TableLayout] = {
             "masquerade4": "",
             "masquerade6": "",
             "published": "",
+            "conditional": "",
             "hairpin": "",
             "published_sources": "",
             "loopback_guard": "type filter hook prerouting priority raw; policy accept;",
@@ -246,9 +205,11 @@ TABLES: dict[str, TableLayout] = {
 
 
 def set_named(name: str) -> NftSet:
-    """The set of that name, one of `SETS` or a prefix set. Raises `KernelError`."""
+    """The set of that name: of `SETS`, of a prefix or of a condition. Raises `KernelError`."""
     if name in SETS:
         return SETS[name]
+    if (condition := condition_of(name)) is not None:
+        return published_maps(*condition)[name.endswith("_any")]
     if (prefix := prefix_of(name)) is not None:
         return prefix_set(*prefix)
     raise KernelError(
@@ -261,6 +222,12 @@ def prefix_of(name: str) -> tuple[int, int] | None:
     """(family, length) of a prefix set's name; None for any other."""
     match = _PREFIX_SET.fullmatch(name)
     return (int(match[1]), int(match[2])) if match else None
+
+
+def condition_of(name: str) -> tuple[int, str] | None:
+    """(family, condition) of the name of a map or chain of a condition's; None for any other."""
+    match = _CONDITION.fullmatch(name)
+    return (int(match[1]), match[2]) if match else None
 
 
 @cache
@@ -323,18 +290,45 @@ def prefix_part(family: int, length: int) -> Part:
     They go first in their chains: among rules with one verdict, order is of no account.
     """
     described = prefix_set(family, length)
-    rules = (rule.text("inet", verb="insert") for rule in prefix_rules(family, length))
-    return Part("inet", described.name, described.text + "".join(rules), TABLES["inet"].needs)
+    rules = prefix_rules(family, length)
+    return _part((described,), rules, verb="insert")
 
 
-def rules_text(family: str, prefixes: Iterable[tuple[int, int]]) -> str:
-    """All rules of a table anew, in place of whatever its chains hold now."""
+def condition_part(family: int, condition: str, match: str) -> Part:
+    """The maps of ports that are published on a condition, and the rules that look into them.
+
+    One rule is passed by whatever comes for a published port; the rest is for what fits.
+    """
+    maps = published_maps(family, condition)
+    chain = maps[0].name
+    rules = (
+        Rule("conditional", f"meta nfproto ipv{family} {match} jump {chain}", f"to {chain}"),
+        *published_rules(family, chain, maps),
+    )
+    return _part(maps, rules, chains=(chain,))
+
+
+def _part(
+    sets: tuple[NftSet, ...],
+    rules: tuple[Rule, ...],
+    chains: tuple[str, ...] = (),
+    verb: str = "add",
+) -> Part:
+    made = "".join(described.text for described in sets)
+    made += "".join(f"create chain inet {TABLE} {chain}\n" for chain in chains)
+    part = Part("inet", sets[0].name, made, TABLES["inet"].needs, rules, sets, chains, verb)
+    return replace(part, text=made + part.rules_text())
+
+
+def rules_text(family: str, parts: Iterable[Part], stale: Iterable[Part] = ()) -> str:
+    """All rules of a table anew, in place of whatever its chains hold now; `stale` parts go."""
     layout = TABLES[family]
-    lines = [f"flush chain {family} {TABLE} {chain}\n" for chain in layout.chains]
+    listed = list(parts)
+    chains = [*layout.chains, *(chain for part in listed for chain in part.chains)]
+    lines = [f"flush chain {family} {TABLE} {chain}\n" for chain in chains]
+    lines += [part.deletion() for part in stale]
     lines += [rule.text(family) for rule in layout.rules]
-    lines += [
-        rule.text(family, verb="insert") for prefix in prefixes for rule in prefix_rules(*prefix)
-    ]
+    lines += [part.rules_text() for part in listed]
     return "".join(lines)
 
 

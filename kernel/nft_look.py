@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from ..model.plan import Drift
 from . import netlink
 from .nft_elements import Change
-from .nft_layout import TABLE, TABLES, NftSet, Rule, TableLayout, prefix_of, version_of
+from .nft_layout import TABLE, TABLES, NftSet, Rule, TableLayout, version_of
 from .nft_socket import NftSocket
 
 _NFT_MSG_GETTABLE = 1
@@ -44,15 +44,12 @@ def version(socket: NftSocket, family: str) -> int | None:
     return version_of(_comment(dict(netlink.attributes(answer)).get(_NFTA_TABLE_USERDATA, b"")))
 
 
-def prefixes(socket: NftSocket, family: str) -> list[tuple[int, int]]:
-    """(IP family, prefix length) of each prefix set in `table FAMILY pynet`."""
+def set_names(socket: NftSocket, family: str) -> list[str]:
+    """The name of each set and map in `table FAMILY pynet`."""
     body = netlink.string(_NFTA_SET_TABLE, TABLE)
-    found = []
-    for answer in socket.dump(Change(_NFT_MSG_GETSET, 0, family, body)):
-        name = dict(netlink.attributes(answer))[_NFTA_SET_NAME].rstrip(b"\0").decode()
-        if (prefix := prefix_of(name)) is not None:
-            found.append(prefix)
-    return sorted(found)
+    answers = socket.dump(Change(_NFT_MSG_GETSET, 0, family, body))
+    names = (dict(netlink.attributes(answer))[_NFTA_SET_NAME] for answer in answers)
+    return sorted(name.rstrip(b"\0").decode() for name in names)
 
 
 def rules(socket: NftSocket, family: str) -> list[tuple[str, str]]:
@@ -66,27 +63,29 @@ def rules(socket: NftSocket, family: str) -> list[tuple[str, str]]:
     return found
 
 
-def rule_drift(socket: NftSocket, family: str, prefix_rules: Sequence[Rule] = ()) -> list[Drift]:
-    """Which rules of our table are missing, there twice, or out of order."""
+def rule_drift(socket: NftSocket, family: str, more: Sequence[Rule] = ()) -> list[Drift]:
+    """Which rules of our table, and `more`, are missing, there twice, or out of order."""
     layout = TABLES[family]
     found = rules(socket, family)
     count = Counter(found)
     drifts = [
         Drift(f'rule "{rule.comment}" in chain {family} {TABLE} {rule.chain}', "count", "1", str(n))
-        for rule in (*layout.rules, *prefix_rules)
+        for rule in (*layout.rules, *more)
         if (n := count[rule.chain, rule.comment]) != 1
     ]
-    return drifts or _order_drift(layout, found, prefix_rules)
+    return drifts or _order_drift(layout, found, more)
 
 
 def _order_drift(
-    layout: TableLayout, found: list[tuple[str, str]], prefix_rules: Sequence[Rule]
+    layout: TableLayout, found: list[tuple[str, str]], more: Sequence[Rule]
 ) -> list[Drift]:
     drifts = []
     for chain in layout.chains:
         ours = [rule.comment for rule in layout.rules if rule.chain == chain]
-        early = [rule.comment for rule in prefix_rules if rule.chain == chain]
+        early = [rule.comment for rule in more if rule.chain == chain]
         there = [comment for name, comment in found if name == chain]
+        if not ours:
+            continue
         right = [comment for comment in there if comment in ours] == ours and all(
             there.index(comment) < there.index(ours[-1]) for comment in early
         )

@@ -1,8 +1,8 @@
 """Our nftables tables in one host namespace: made once, then elements put in and taken out.
 
 Rules that hold here:
-- Tables, chains, rules and prefix sets are made through libnftables, each part only where
-  it is missing, and never deleted: others rely on them, and they cost nothing.
+- Tables, chains, rules and the parts that come later are made through libnftables, each
+  only where it is missing, and left standing: others rely on them, and they cost nothing.
 - Elements go straight to the kernel, all of one call in one transaction.
 - Adding what is there, and deleting what is gone, is no error.
 """
@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TypeAlias
+from types import MappingProxyType
 
 from ..model.errors import KernelError, TableMissing
 from ..model.plan import Drift
-from ..model.resources import Element, MasqueradePrefix, PublishedPort, SharedElement
 from . import nft_elements, nft_library, nft_look
 from .flows import Flows
 from .foreign_chains import ForeignChains
@@ -26,18 +25,16 @@ from .nft_layout import (
     TABLE,
     VERSION,
     Part,
+    condition_of,
+    condition_part,
+    prefix_of,
     prefix_part,
-    prefix_rules,
-    prefix_set,
     rules_text,
     set_named,
     table_part,
 )
-from .nft_published import published_entry
+from .nft_resources import ElementResource, NftResource, PartResource, entry_of, part_of
 from .nft_socket import NftSocket, refused
-
-ElementResource: TypeAlias = Element | SharedElement | PublishedPort
-NftResource: TypeAlias = ElementResource | MasqueradePrefix
 
 _CHUNK = 128
 """Elements in one transaction where atomicity does not matter: were all of them refused,
@@ -53,8 +50,8 @@ class Table:
 
     def __init__(self, namespace: int) -> None:
         self.namespace = os.dup(namespace)
-        # Prefixes seen here. Should somebody flush them, their elements are refused too.
-        self._made: set[MasqueradePrefix] = set()
+        # Parts seen here. Should somebody flush them, their elements are refused too.
+        self._made: set[PartResource] = set()
         try:
             self._socket = NftSocket(self.namespace)
         except BaseException:
@@ -86,30 +83,26 @@ class Table:
         found = self.version(family)
         if found != VERSION:
             return found is None
-        prefixes = nft_look.prefixes(self._socket, family)
-        rules = [rule for prefix in prefixes for rule in prefix_rules(*prefix)]
+        names = nft_look.set_names(self._socket, family)
+        prefixes = [prefix_part(*prefix) for name in names if (prefix := prefix_of(name))]
+        rules = [rule for part in prefixes for rule in part.rules]
         return bool(nft_look.rule_drift(self._socket, family, rules))
 
     def ensure(
         self,
-        prefixes: Iterable[MasqueradePrefix],
+        parts: Iterable[PartResource],
         elements: Iterable[ElementResource],
     ) -> None:
         """Make what is missing of the tables that these need, rules too, and put them all in.
 
         For thousands of elements: a transaction holds some of them, not all.
         """
-        lengths = sorted({(prefix.family, prefix.length) for prefix in prefixes})
-        entries = [_entry(element) for element in elements]
-        families = {entry.set.family for entry in entries}
-        if lengths:
-            families.add(prefix_set(*lengths[0]).family)
-        self._make(
-            [table_part(family) for family in sorted(families)]
-            + [prefix_part(*length) for length in lengths]
-        )
+        entries = [entry_of(element) for element in elements]
+        listed = list({part.marker: part for part in map(part_of, parts)}.values())
+        families = {part.family for part in listed} | {entry.set.family for entry in entries}
+        self._make([*(table_part(family) for family in sorted(families)), *listed])
         for family in families:
-            self._mend(family)
+            self._mend(family, listed)
         try:
             for chunk in _chunks(entries):
                 self._put(chunk)
@@ -135,18 +128,38 @@ class Table:
                 )
             missing = left
 
-    def _mend(self, family: str) -> None:
+    def _mend(self, family: str, known: Iterable[Part]) -> None:
         """Rules that somebody deleted or doubled (`nft flush table`) are all made anew.
 
-        A table of another layout version is left as it is.
+        A condition that is not `known` is in nobody's use, and goes. A table of another layout
+        version is left as it is.
         """
-        prefixes = nft_look.prefixes(self._socket, family)
-        rules = [rule for prefix in prefixes for rule in prefix_rules(*prefix)]
-        drifts = nft_look.rule_drift(self._socket, family, rules)
+        in_use = {part.marker: part for part in known}
+        parts, drifts = self._rules(family, in_use)
         if not drifts or self.version(family) != VERSION:
             return
-        if said := nft_library.run(self.namespace, rules_text(family, prefixes)):
+        stale = [part for part in parts if part.chains and part.marker not in in_use]
+        kept = [part for part in parts if part not in stale]
+        if said := nft_library.run(self.namespace, rules_text(family, kept, stale)):
             raise KernelError(f"nftables: {drifts[0]}; mending failed: {said}", details=said)
+
+    def _rules(
+        self, family: str, known: Mapping[str, Part] = MappingProxyType({})
+    ) -> tuple[list[Part], list[Drift]]:
+        """The parts that were made later, and which rules are not as they were made.
+
+        Of a condition that is not `known` by its marker only its place is.
+        """
+        parts = []
+        for name in nft_look.set_names(self._socket, family):
+            if (prefix := prefix_of(name)) is not None:
+                parts.append(prefix_part(*prefix))
+            elif (condition := condition_of(name)) is not None:
+                unknown = condition_part(*condition, "")
+                if unknown.marker == name:
+                    parts.append(known.get(name, unknown))
+        rules = [rule for part in parts for rule in part.rules]
+        return parts, nft_look.rule_drift(self._socket, family, rules)
 
     def _missing(self, parts: Sequence[Part]) -> list[Part]:
         return [p for p in parts if not nft_look.has_set(self._socket, p.family, p.marker)]
@@ -163,39 +176,37 @@ class Table:
     # --- resources ------------------------------------------------------------
 
     def exists(self, resource: NftResource) -> bool:
-        """`nft get element ...`, or `nft list set ...` for a prefix; O(1)."""
-        if isinstance(resource, MasqueradePrefix):
-            described = prefix_set(resource.family, resource.length)
-            return nft_look.has_set(self._socket, described.family, described.name)
-        return self._value(_entry(resource)) is not None
+        """`nft get element ...`, or `nft list set ...` for a part; O(1)."""
+        if isinstance(resource, PartResource):
+            return not self._missing([part_of(resource)])
+        return self._value(entry_of(resource)) is not None
 
     def create(self, resources: Sequence[NftResource]) -> None:
-        """`nft add element ...` for all, in one transaction; a prefix's set and rule first.
+        """`nft add element ...` for all, in one transaction; a part's sets and rules first.
 
         Raises `TableMissing` where the table, or a set in it, is gone, `KernelError`.
         """
-        prefixes = [one for one in resources if isinstance(one, MasqueradePrefix)]
-        if not self._made.issuperset(prefixes):
-            parts = [prefix_part(prefix.family, prefix.length) for prefix in prefixes]
+        wanted = [one for one in resources if isinstance(one, PartResource)]
+        if not self._made.issuperset(wanted):
+            parts = list(map(part_of, wanted))
             if self._missing([table_part(part.family) for part in parts]):
                 raise TableMissing(f"table {parts[0].family} {TABLE} is missing")
             self._make(parts)
-            self._made.update(prefixes)
-        self._put([_entry(one) for one in resources if not isinstance(one, MasqueradePrefix)])
+            self._made.update(wanted)
+        self._put([entry_of(one) for one in resources if not isinstance(one, PartResource)])
 
     def verify(self, resource: NftResource) -> list[Drift]:
         """Where it, or a rule that gives it its effect, is not as it was made."""
-        if isinstance(resource, MasqueradePrefix):
-            described = prefix_set(resource.family, resource.length)
-            if not nft_look.has_set(self._socket, described.family, described.name):
-                return [nft_look.set_missing(described)]
-            rules = prefix_rules(resource.family, resource.length)
-            return nft_look.rule_drift(self._socket, described.family, rules)
-        return self._verify_element(_entry(resource))
+        if isinstance(resource, PartResource):
+            part = part_of(resource)
+            if self._missing([part]):
+                return [nft_look.set_missing(set_named(part.marker))]
+            return nft_look.rule_drift(self._socket, part.family, part.rules)
+        return self._verify_element(entry_of(resource))
 
     def delete(self, resources: Sequence[NftResource]) -> None:
-        """`nft delete element ...` for all elements; prefixes stay. What is gone is no error."""
-        entries = [_entry(one) for one in resources if not isinstance(one, MasqueradePrefix)]
+        """`nft delete element ...` for all elements; parts stay. What is gone is no error."""
+        entries = [entry_of(one) for one in resources if not isinstance(one, PartResource)]
         once = {(entry.set.name, entry.key): entry for entry in entries}
         for chunk in _chunks(once.values()):
             self._remove(chunk)
@@ -241,12 +252,6 @@ class Table:
         if -1 in errors:
             raise refused(f"transaction of {len(changes)} element changes", errors[-1])
         return errors
-
-
-def _entry(resource: ElementResource) -> Entry:
-    if isinstance(resource, PublishedPort):
-        return published_entry(resource)
-    return nft_elements.entry(set_named(resource.set), resource.item, resource.value)
 
 
 def _chunks(entries: Iterable[Entry]) -> Iterator[list[Entry]]:

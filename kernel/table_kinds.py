@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
 from ..model.plan import Drift
-from ..model.resources import Element, MasqueradePrefix, PublishedPort, SharedElement
+from ..model.resources import PublishedPort
 from .handler import Handler
+from .nft_resources import NftResource
 from .places import Places
-
-NftResource: TypeAlias = Element | SharedElement | MasqueradePrefix | PublishedPort
 
 
 class TableHandler(Handler[NftResource]):

@@ -13,12 +13,12 @@ from ..model.errors import NamespaceError
 from ..model.plan import Drift
 from ..model.query import Query
 from ..model.resource import Resource, Unknown
-from ..model.resources import Element, MasqueradePrefix, PublishedPort, SharedElement
 from . import namespaces
 from .handler import missing, raise_all
 from .kinds import handler
 from .looks import Looker
 from .namespaces import same as same_namespace
+from .nft_resources import ElementResource, PartResource
 from .places import Places
 from .warm import Warm
 
@@ -142,12 +142,8 @@ class KernelWorld:
 
     def rebuild(self, resources: Sequence[Resource]) -> None:
         self._at.table().ensure(
-            [each for each in resources if isinstance(each, MasqueradePrefix)],
-            [
-                each
-                for each in resources
-                if isinstance(each, Element | SharedElement | PublishedPort)
-            ],
+            [each for each in resources if isinstance(each, PartResource)],
+            [each for each in resources if isinstance(each, ElementResource)],
         )
 
     def _reaches(self, resource: Resource) -> bool:

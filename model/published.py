@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
 
-from .resource import Resource
+from .resource import Resource, Undo
 
 ANY = {4: "0.0.0.0", 6: "::"}
 """Every address of the host, as a host address."""
@@ -28,6 +30,8 @@ class PublishedPort(Resource):
     host_port: int
     address: str
     port: int
+    condition: str = ""
+    """The id of the `PublishCondition` it is published on, "" for always."""
 
     @property
     def family(self) -> int:
@@ -46,3 +50,25 @@ class PublishedPort(Resource):
 
     def describe(self) -> str:
         return f"{self.host} leads to port {self.port} of {self.address}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishCondition(Resource):
+    """`nft add rule inet pynet conditional MATCH jump published4_ID`, and what it leads to.
+
+    `match` is in the words of `nft`. Made once for each condition in use on the host.
+    """
+
+    kind = "publish-condition"
+    undo = Undo.KEEP
+    identity = ("family", "match")
+    family: int
+    match: str
+
+    @cached_property
+    def id(self) -> str:
+        """Eight hex digits: what its maps and its chain are named by."""
+        return blake2b(self.match.encode(), digest_size=4).hexdigest()
+
+    def describe(self) -> str:
+        return f"nftables: IPv{self.family} ports published on: {self.match}"

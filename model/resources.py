@@ -19,6 +19,7 @@ from .link_attributes import LinkUp as LinkUp
 from .link_attributes import PortIsolation as PortIsolation
 from .link_attributes import Promiscuous as Promiscuous
 from .link_attributes import TransmitQueue as TransmitQueue
+from .published import PublishCondition as PublishCondition
 from .published import PublishedPort as PublishedPort
 from .resource import Lease, Resource, Undo
 

@@ -16,7 +16,13 @@ from ..model.published import ANY
 from ..model.query import DirectRoute, Listener, ListenersOn, Seen
 from ..model.request import Request
 from ..model.resource import Resource
-from ..model.resources import MasqueradePrefix, PublishedPort, SharedElement, Sysctl
+from ..model.resources import (
+    MasqueradePrefix,
+    PublishCondition,
+    PublishedPort,
+    SharedElement,
+    Sysctl,
+)
 from ..model.result import Address, Result
 from .chained import previous_result
 from .portmap_config import PortmapConf, PortMapping
@@ -37,13 +43,14 @@ class Portmap(Plugin):
             return Plan((), result)
         if "ports" not in request.memo:
             targets = _targets(request, result)
-            request.memo["ports"] = targets, _ports(conf.mappings, targets)
+            request.memo["ports"] = targets, _ports(conf, targets)
         targets, ports = request.memo["ports"]
         used = {family: targets[family] for family in sorted({port.family for port in ports})}
         listeners = seen[ListenersOn(tuple((port.protocol, port.host_port) for port in ports))]
         loopback = tuple(_loopback(seen, used, ports)) if conf.snat else ()
         resources = (
             *_prefixes(conf, used),
+            *_conditions(conf, used).values(),
             # Neighbours, so that they are made in one transaction.
             *_sources(conf, used),
             *(one for one in loopback if isinstance(one, SharedElement)),
@@ -59,7 +66,7 @@ class Portmap(Plugin):
             return
         try:
             targets = _targets(request, request.prev_result)
-            yield from _ports(conf.mappings, targets)
+            yield from _ports(conf, targets)
             yield from _sources(conf, targets)
         except CniError:
             return  # no ADD could have made anything of it
@@ -85,12 +92,13 @@ def _is_on(interface: str, ip: Address, result: Result) -> bool:
     return result.interfaces[ip.interface].name == interface
 
 
-def _ports(mappings: Iterable[PortMapping], targets: Targets) -> tuple[PublishedPort, ...]:
+def _ports(conf: PortmapConf, targets: Targets) -> tuple[PublishedPort, ...]:
     """One for each mapping and IP family. Raises `ConfigError` where a family is missing,
     or one port of the host is to lead to two places.
     """
     ports: dict[str, PublishedPort] = {}
-    for place, mapping in enumerate(mappings):
+    conditions = _conditions(conf, targets)
+    for place, mapping in enumerate(conf.mappings):
         at = f"runtimeConfig.portMappings[{place}]"
         families = [family for family in mapping.families if family in targets]
         if not families:
@@ -100,19 +108,31 @@ def _ports(mappings: Iterable[PortMapping], targets: Targets) -> tuple[Published
                 f" {mapping.hostIP or 'host'} port {mapping.hostPort} for"
             )
         for family in families:
-            port = _port(mapping, family, targets)
+            port = _port(mapping, family, targets, conditions.get(family))
             if ports.setdefault(port.key, port) != port:
                 raise ConfigError(f"{at}: {port.host} is to lead to two ports of the container")
     return tuple(ports.values())
 
 
-def _port(mapping: PortMapping, family: int, targets: Targets) -> PublishedPort:
+def _conditions(conf: PortmapConf, targets: Targets) -> dict[int, PublishCondition]:
+    matches = {family: conf.condition(family) for family in targets}
+    return {
+        family: PublishCondition(family=family, match=match)
+        for family, match in matches.items()
+        if match
+    }
+
+
+def _port(
+    mapping: PortMapping, family: int, targets: Targets, condition: PublishCondition | None
+) -> PublishedPort:
     return PublishedPort(
         protocol=mapping.protocol,
         host_address=mapping.hostIP or ANY[family],
         host_port=mapping.hostPort,
         address=str(targets[family].ip),
         port=mapping.containerPort,
+        condition=condition.id if condition else "",
     )
 
 

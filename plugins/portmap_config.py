@@ -8,6 +8,9 @@ from typing import Self
 from pydantic import field_validator, model_validator
 
 from ..cni.config import ConfigModel, NetConf
+from ..cni.keys import shown
+from ..model.errors import UnsupportedField
+from .conditions import Unreadable, compiled
 
 PROTOCOLS = ("tcp", "udp", "sctp")
 BACKENDS = ("", "iptables", "nftables")
@@ -110,7 +113,25 @@ class PortmapConf(NetConf):
             raise ValueError("cannot specify externalSetMarkChain and markMasqBit")
         if self.markMasqBit is not None and not 0 <= self.markMasqBit <= 31:
             raise ValueError(f"markMasqBit: {self.markMasqBit} is not within 0..31")
+        for family in (4, 6):
+            self.condition(family)
         return self
+
+    def condition(self, family: int) -> str:
+        """What must hold of a packet to a published port, in nft's words; "" for nothing.
+
+        Raises `UnsupportedField`.
+        """
+        key, words = f"conditionsV{family}", getattr(self, f"conditionsV{family}")
+        if not "".join(words).strip():
+            return ""
+        try:
+            return compiled(words, family)
+        except Unreadable as error:
+            raise UnsupportedField(
+                f"{key}: {shown(list(words))}: {error} is not supported; source, destination,"
+                " incoming interface, protocol and ports are"
+            ) from None
 
     @property
     def mappings(self) -> tuple[PortMapping, ...]:

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import drive
+import pytest
 from drive import BRIDGE, Outcome, Runtime
 from evidence import nothing_left, rest
 from published import both, call, config, mapping
@@ -249,6 +250,57 @@ def test_the_ruleset_flushed_comes_back_with_the_next_add() -> None:
     second.succeed("ADD", [mapping(9090)])
     assert ports_published() == {"8080", "9090"}
     first.succeed("CHECK", both(8080))
+
+
+FROM_10 = {"conditionsV4": ["-s", "10.0.0.0/8"]}
+FROM_192 = {"conditionsV4": ["-s", "192.0.2.0/24"]}
+
+
+def conditional() -> list[str]:
+    listed = run("nft list chain inet pynet conditional").splitlines()
+    return [line.strip() for line in listed if "jump" in line]
+
+
+@in_host
+def test_one_rule_a_condition() -> None:
+    first, second, third = Attached("c1"), Attached("c2"), Attached("c3")
+    first.succeed("ADD", [mapping(8080), mapping(8081)], **FROM_10)
+    second.succeed("ADD", [mapping(9090)], **FROM_10)
+    assert len(conditional()) == 1
+    third.succeed("ADD", [mapping(7070)], **FROM_192)
+    assert len(conditional()) == 2
+    assert "container c1" in third.refused([mapping(8080)], 104), "whatever the condition"
+    for one, ports, keys in (
+        (first, [mapping(8080), mapping(8081)], FROM_10),
+        (second, [mapping(9090)], FROM_10),
+        (third, [mapping(7070)], FROM_192),
+    ):
+        one.succeed("CHECK", ports, **keys)
+        one.succeed("DEL", ports, **keys)
+    assert published() == set()
+
+
+@pytest.mark.parametrize("damage", ["flush ruleset", "flush chain inet pynet conditional"])
+@in_host
+def test_conditions_come_back(damage: str) -> None:
+    first, second = Attached("c1"), Attached("c2")
+    first.succeed("ADD", [mapping(8080)], **FROM_10)
+    second.succeed("ADD", [mapping(9090)], **FROM_192)
+    second.succeed("DEL", [mapping(9090)], **FROM_192)
+    before = conditional()
+    assert len(before) == 2
+    run(f"nft {damage}")
+    error = the_error(first.call("CHECK", [mapping(8080)], **FROM_10))
+    assert error["code"] == 101
+    # One that is in nobody's use is forgotten, and made again when it is needed.
+    if "chain" in damage:
+        run("nft delete table bridge pynet")  # which is what the next ADD finds missing
+    Attached("c3")
+    assert [line in before for line in conditional()] == [True]
+    first.succeed("CHECK", [mapping(8080)], **FROM_10)
+    second.succeed("ADD", [mapping(9090)], **FROM_192)
+    assert sorted(conditional()) == sorted(before)
+    second.succeed("CHECK", [mapping(9090)], **FROM_192)
 
 
 @in_host

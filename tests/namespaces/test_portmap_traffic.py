@@ -222,3 +222,25 @@ def test_only_the_containers_bridge_routes_loopback(place: Place) -> None:
     assert c1.portmap("DEL", both(8080)).status == 0
     listed = place.host.run(["sysctl", "net.ipv4.conf.cni0.route_localnet"])
     assert listed.stdout.decode().endswith("= 0\n")
+
+
+# --- conditions -------------------------------------------------------------------------
+
+
+def test_a_port_on_a_condition(place: Place) -> None:
+    """Specific before wildcard, whatever the condition; other packets go another way or none."""
+    c1, c2 = place.container("c1"), place.container("c2")
+    c1.publish(
+        both(8080),
+        conditionsV4=["!", "-s", "192.0.2.2", "-i", "eth0"],
+        conditionsV6=["ip6", "saddr", "2001:db8:1::/64", "meta", "iifname", "eth0"],
+    )
+    c2.publish(both(8080, address=HOST_ADDRESSES[V4], to=81))
+    for protocol in ("tcp", "udp"):
+        assert seen(place.outside, protocol, HOST_ADDRESSES[V6], 8080) == OUTSIDE[V6]
+        assert seen(place.host, protocol, HOST_ADDRESSES[V6], 8080) == ""
+        assert seen(place.outside, protocol, HOST_ADDRESSES[V4], 8080) == "", "c2's, closed there"
+    assert c2.portmap("DEL", both(8080, address=HOST_ADDRESSES[V4], to=81)).status == 0
+    for protocol in ("tcp", "udp"):
+        assert seen(place.outside, protocol, HOST_ADDRESSES[V4], 8080) == OUTSIDE[V4]
+        assert seen(place.host, protocol, HOST_ADDRESSES[V4], 8080) == ""
