@@ -25,6 +25,7 @@ COMMANDS = {
     "cni": (".cni:cni", "Run a network's plugins, as a container runtime does."),
     "install": (".install:install", "Put the plugins where runtimes look for them."),
     "uninstall": (".install:uninstall", "Take the plugins away and put back what was there."),
+    "reload": (".reload:reload", "Put back what others have deleted of the host's rules."),
     "daemon": (".daemon:daemon", "Run pynetd in the foreground."),
     "completion": (".completion:completion", "Print the completion script of a shell."),
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -160,3 +162,34 @@ def watched_after_a_while() -> list[str]:
     heard.clear()
     warm.close()
     return found
+
+
+def test_by_hand_all_is_put_back_and_said(host: Host, plugins: Executables) -> None:
+    def reload(*flags: str) -> tuple[int, str]:
+        argv = [sys.executable, "-I", "-m", "pynet.cli", "reload", *flags]
+        done = host.run(argv, check=False)
+        return done.returncode, done.stdout.decode()
+
+    assert reload() == (0, "nothing is recorded for this host, so there is nothing to put back\n")
+    config = attach(host, plugins, **NEVER)
+    before = standing(host)
+    status, said = reload()
+    assert (status, said[:19]) == (0, "all is as recorded ")
+    host.run(["nft", "flush", "ruleset"])
+    host.run(["sysctl", "-w", "net.ipv4.ip_forward=0"])
+    status, said = reload("--json")
+    document = json.loads(said)
+    assert status == 0
+    assert document["schema"] == "pynet.reload/1"
+    assert document["left"] == []
+    assert document["resources"] >= len(document["wrong"]) > 3
+    assert "sysctl net/ipv4/ip_forward" in [drift["subject"] for drift in document["wrong"]]
+    assert standing(host) == before
+    assert host.run(["sysctl", "-n", "net.ipv4.ip_forward"]).stdout == b"1\n"
+    host.run(["nft", "flush", "table", "inet", "pynet"])
+    status, said = reload()
+    assert status == 0
+    assert said.startswith("put right (")
+    assert "more: --json has all" in said
+    assert standing(host) == before
+    detach(host, plugins, config)
