@@ -53,6 +53,7 @@ def test_containers_reach_each_other_their_host_and_outside(
         assert containerd.outside_sees("c2", ADDRESSES[family]) == HOST_ADDRESSES[family]
     # CHECK of all of them; it fails the test where anything is not as it was made.
     host.run([*PYNET, "inspect"])
+    assert b"10.1.0.2" in host.run([*PYNET, "inspect", "default-c1"]).stdout
 
 
 def test_a_container_that_ends_leaves_nothing(

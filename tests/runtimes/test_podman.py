@@ -96,6 +96,9 @@ def test_ports_of_a_container_on_two_networks(
     host.run([*PYNET, "inspect"])
     with pytest.raises(CommandFailed, match="has it already"):
         podman.run("other", "--network", "back", "--publish", "8080:80")
+    podman.podman("network", "disconnect", "front", "server")
+    podman.podman("network", "reload", "server")
+    assert ask_from_host(internet.outside, HOST4, 8080).name == "server"
     remove(podman, "server")
     podman.run("another", "--network", "back", "--publish", "8080:80")
     assert ask_from_host(internet.outside, HOST4, 8080).name == "another"
@@ -135,8 +138,10 @@ def test_nothing_is_left(host: Host, podman: Podman, baseline: set[str]) -> None
     for name in SUBNETS:
         create(podman, name)
     for number in range(3):
-        published = ["--publish", f"{8080 + number}:80", "--publish", "5000-5009/udp"]
-        podman.run(f"c{number}", "--network", "front", "--network", "back", *published)
+        networks = ["--network", "front", "--network", "back"]
+        ports = ["--publish", f"{8080 + number}:80"]
+        ports += ["--publish", f"5{number}00-5{number}09:5000-5009/udp"]
+        podman.run(f"c{number}", *networks, *ports)
     remove(podman, "c0", "c1")
     podman.podman("network", "rm", "--force", "--time", "0", "front", "back")
     assert nothing_left(baseline, host.call(rest)) == []
