@@ -8,7 +8,7 @@ else's IPAM can't take part in that; it is run before, with what it needs made f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 
 from ..ipam import lessor
@@ -64,7 +64,7 @@ class Addition:
                 self.answers[question] = self.site.look(question)
 
     def pend(self) -> tuple[Record, Plan]:
-        """The whole plan, journalled together with its leases. Raises `RangeFull`."""
+        """The plan, journalled with its leases, of what is to be made. Raises `RangeFull`."""
         given = Answers(self.answers)
         with self.site.store.write() as tx:
             record = self.record or self._begin(tx)
@@ -84,7 +84,7 @@ class Addition:
             record = tx.pend(record, steps)
         self.record = record
         faults.point()
-        return record, plan
+        return record, replace(plan, resources=tuple(step.resource for step in steps))
 
     def _begin(self, tx: Writer) -> Record:
         return tx.begin(

@@ -43,10 +43,11 @@ def note(
 ) -> list[Step]:
     """`resources` as the record's steps, with what each will change, in this transaction.
 
+    What the same container has already, by another of its interfaces, is left out: a runtime
+    publishes ports once for each network of a container (Podman does), and one way is enough.
     Raises `Taken`.
     """
-    listed = tuple(resources)
-    _claim(tx, record, listed)
+    listed = _free(tx, record, resources)
     present = {resource.key for resource in listed}
     steps = []
     for position, resource in enumerate(listed):
@@ -57,15 +58,21 @@ def note(
     return steps
 
 
-def _claim(tx: Reader, record: Record, resources: Iterable[Resource]) -> None:
-    held = {}
+def _free(tx: Reader, record: Record, resources: Iterable[Resource]) -> tuple[Resource, ...]:
+    """Those that `record` may have: all that are not exclusive, or nobody's. Raises `Taken`."""
+    free: list[Resource] = []
+    held: dict[Record, Resource] = {}
     for resource in resources:
+        holder = None
         if resource.exclusive:
             holder = tx.holder(record.scope(resource), resource.key, but=record.id)
-            if holder is not None:
-                held[holder] = resource
+        if holder is None:
+            free.append(resource)
+        elif holder.container != record.container or holder.sandbox != record.sandbox:
+            held.setdefault(holder, resource)
     if held:
         raise Taken(next(iter(held.values())), list(held))
+    return tuple(free)
 
 
 def _join(tx: Writer, world: World, record: Record, resource: Resource) -> str | None:

@@ -21,6 +21,7 @@ from pynet.model.resources import (
     BridgePort,
     Element,
     GatewayAddress,
+    PublishedPort,
     SharedElement,
     Sysctl,
     Veth,
@@ -246,6 +247,41 @@ def test_check_names_what_is_missing(site: Site) -> None:
     del site.world.standing[element.key]
     [drift] = site.engines(asked).check(Pair(), asked)
     assert "guarded" in str(drift)
+
+
+class Published(Plugin):
+    """A port of the host, to wherever the network's name says."""
+
+    name = "published"
+    config = NetConf
+    checks_result = False
+
+    def plan(self, request: Request, seen: Seen) -> Plan:
+        port = PublishedPort(
+            protocol="tcp",
+            host_address="0.0.0.0",
+            host_port=80,
+            address=request.network,
+            port=80,
+        )
+        return Plan((port,), Result())
+
+
+def test_ports_of_one_container_on_two_networks_are_published_by_the_first(site: Site) -> None:
+    """As Podman asks for them; whoever else asks is told whose they are."""
+    plugin = Published()
+    first, second = (request(plugin, {"name": name}) for name in ("10.1.0.2", "10.2.0.2"))
+    for asked in (first, second):
+        site.engines(asked).add(plugin, asked)
+        assert [str(port.address) for port in site.world.standing.values()] == ["10.1.0.2"]
+        assert site.engines(asked).check(plugin, asked) == []
+    stranger = request(plugin, {"name": "10.2.0.3"}, container="c2")
+    with pytest.raises(CniError, match="container c1"):
+        site.engines(stranger).add(plugin, stranger)
+    site.engines(second).delete(plugin, second)
+    assert len(site.world.standing) == 1
+    site.engines(first).delete(plugin, first)
+    assert site.world.standing == {}
 
 
 def _link(name: str) -> Any:
