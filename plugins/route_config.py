@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_interface
 from typing import Annotated
 
 from pydantic import Field, field_validator
@@ -31,6 +32,9 @@ class RouteConf(ConfigModel):
     def _is_a_prefix(cls, dst: str) -> str:
         if not is_cidr(dst):
             raise ValueError("not a prefix, such as 10.0.0.0/8")
+        network = ip_interface(dst).network
+        if ip_interface(dst).ip != network.network_address:
+            raise ValueError(f"host bits are set; the prefix is {network}")
         return dst
 
     @field_validator("gw")

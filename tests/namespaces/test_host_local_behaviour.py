@@ -425,6 +425,10 @@ def test_static_asked_for_otherwise_replaces_all() -> None:
         (static(FIXED, {"address": "10.9.0.5/33"}), "ipam.addresses[1]|10.9.0.5/33"),
         (static({**FIXED, "gateway": "x"}), "ipam.addresses[0].gateway|x"),
         (static({**FIXED, "gateway": "fd00::1"}), "ipam.addresses[0].gateway|fd00::1|family"),
+        (
+            static(FIXED, routes=[{"dst": "10.1.0.5/24"}]),
+            "ipam.routes[0].dst|host bits|10.1.0.0/24",
+        ),
         (static(FIXED, routes=[{"dst": "default"}]), "ipam.routes[0].dst|default"),
         (static(FIXED, routes=[{"dst": "::/0", "gw": "x"}]), "ipam.routes[0].gw|x"),
         (static(FIXED, routes=[{"dst": "::/0", "mtu": -1}]), "ipam.routes[0].mtu|-1"),
