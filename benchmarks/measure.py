@@ -23,6 +23,11 @@ class Row:
     budget: str = ""
     samples: Samples = field(default_factory=dict)
 
+    @property
+    def more_is_better(self) -> bool:
+        """Of a rate; of a time it is the other way round."""
+        return self.unit == "/s"
+
     def document(self) -> dict[str, Any]:
         """As it goes into the results file."""
         return asdict(self)

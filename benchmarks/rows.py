@@ -16,6 +16,7 @@ from typing import Any
 
 from inside import kernel_work
 from measure import Row, Samples, alternate, medians, milliseconds, quotient
+from ports import connections, elements, ports
 from sides import FIREWALL, LOOPBACK, Side, both, bridge, published, pynet, reference
 
 from pynet.testnets.installed import PYNET
@@ -338,6 +339,9 @@ GROUPS: dict[str, Callable[[Size], Iterator[Row]]] = {
     "one-shot": one_shot,
     "round-trip": round_trip,
     "inside": lambda size: kernel_work(size.rounds),
+    "ports": lambda size: ports(size.rounds),
+    "elements": lambda size: elements(size.rounds),
+    "connections": lambda size: connections(size.rounds),
     "memory": memory,
     "command-line": command_line,
     "labs": labs,

@@ -42,7 +42,8 @@ def within(row: Row) -> bool | None:
     """Whether a row keeps its budget; None where it has none, or nothing to compare with."""
     if not row.budget or row.ratio is None:
         return None
-    return row.ratio <= float(Fraction(row.budget))
+    bound = float(Fraction(row.budget))
+    return row.ratio >= bound if row.more_is_better else row.ratio <= bound
 
 
 def _line(row: Row) -> str:

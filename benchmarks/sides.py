@@ -34,13 +34,13 @@ def bridge(*subnets: str) -> dict[str, Any]:
 FIREWALL: dict[str, Any] = {"type": "firewall", "backend": "iptables"}
 
 
-def published(port: int) -> dict[str, Any]:
-    """portmap with one port of the host, as a runtime gives it."""
-    mapping = {"hostPort": port, "containerPort": 80, "protocol": "tcp"}
+def published(*ports: int) -> dict[str, Any]:
+    """portmap with these ports of the host leading to port 80, as a runtime gives them."""
+    mappings = [{"hostPort": port, "containerPort": 80, "protocol": "tcp"} for port in ports]
     return {
         "type": "portmap",
         "capabilities": {"portMappings": True},
-        "runtimeConfig": {"portMappings": [mapping]},
+        "runtimeConfig": {"portMappings": mappings},
     }
 
 
