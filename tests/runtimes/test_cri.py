@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
-from clients import BRIDGE, ask_from_host, need, network
+from clients import BRIDGE, ask_from_host, eventually, need, network
 from containerd import Containerd
 from cri import Cri
 from evidence import nothing_left, rest
@@ -59,7 +59,7 @@ def test_a_pod_killed_and_removed(
 ) -> None:
     pod = cri.run_pod("first", (8080, 80))
     host.run(["kill", "-KILL", str(pods.pid(pod))])
-    end(cri, pod)
+    eventually(lambda: end(cri, pod))  # refused while containerd learns of it; a kubelet asks again
     assert nothing_left(baseline, host.call(rest)) == []
 
 
