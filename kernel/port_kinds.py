@@ -31,6 +31,7 @@ class BridgePortHandler(Handler[BridgePort]):
                 ports.flags(resource.name, hairpin=resource.hairpin, isolated=resource.isolated)
             )
         sock.transact(*operations)
+        keep_mac(sock, resource.bridge, resource.bridge_mac)
         if resource.pvid or resource.tagged:
             with vlans_required(f"vlan {resource.pvid}, vlanTrunk {list(resource.tagged)}"):
                 set_vlans(
@@ -61,6 +62,12 @@ class BridgePortHandler(Handler[BridgePort]):
     def delete(self, at: Places, resource: BridgePort, previous: str | None) -> None:
         with tolerating(GONE):
             at.socket("host").transact(links.master(resource.name, 0, ""))
+
+
+def keep_mac(sock: Socket, bridge: str, mac: str) -> None:
+    """`ip link set BRIDGE address MAC`, where it has another by now; nothing with no `mac`."""
+    if mac and links.required(sock, bridge).mac != mac:
+        sock.transact(links.address(bridge, mac))
 
 
 def set_vlans(

@@ -12,7 +12,7 @@ from . import links, ports
 from .handler import Handler, compare, missing
 from .link_kinds import ready_for_ipv6
 from .places import Places
-from .port_kinds import set_vlans, vlan_drift
+from .port_kinds import keep_mac, set_vlans, vlan_drift
 from .refusals import vlans_required
 
 
@@ -78,6 +78,7 @@ class VlanGatewayHandler(Handler[VlanGateway]):
             ready_for_ipv6(at, name)
         bridge = links.required(sock, resource.bridge)
         sock.transact(links.master(resource.port, bridge.index, resource.bridge))
+        keep_mac(sock, resource.bridge, resource.bridge_mac)
         with vlans_required(f"vlan {resource.vlan}"):
             set_vlans(sock, resource.port, pvid=resource.vlan, tagged=(), keep_default=False)
         sock.transact(links.up(resource.port), links.up(resource.name))

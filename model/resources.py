@@ -72,6 +72,8 @@ class BridgePort(Resource):
 
     `pvid` 0 and no `tagged` leave the port's VLANs alone. Else `bridge vlan add`: `pvid`
     untagged, `tagged` as (first, last) pairs; VLAN 1 is removed unless `keep_default_vlan`.
+    `bridge_mac` is what a bridge of somebody else's has, and keeps: one that was given no MAC
+    would take over that of its new port.
     """
 
     kind = "bridge-port"
@@ -83,6 +85,7 @@ class BridgePort(Resource):
     pvid: int = 0
     tagged: tuple[tuple[int, int], ...] = ()
     keep_default_vlan: bool = False
+    bridge_mac: str = ""
 
     def describe(self) -> str:
         flags = [name for name in ("hairpin", "isolated") if getattr(self, name)]
@@ -96,7 +99,7 @@ class VlanGateway(Resource):
     """The bridge's own leg in one VLAN: a veth pair NAME and PORT, PORT untagged in VLAN.
 
     `ip link add NAME address MAC type veth peer name PORT; ip link set PORT master BRIDGE;
-    bridge vlan add dev PORT vid VLAN pvid untagged`, both up.
+    bridge vlan add dev PORT vid VLAN pvid untagged`, both up. `bridge_mac` is `BridgePort`'s.
     """
 
     kind = "vlan-gateway"
@@ -109,6 +112,7 @@ class VlanGateway(Resource):
     mac: str
     vlan: int
     mtu: int = 0
+    bridge_mac: str = ""
 
     def describe(self) -> str:
         return f"{self.name}: the leg of {self.bridge} in VLAN {self.vlan}"

@@ -77,7 +77,7 @@ class Bridge(Plugin):
                 f" (it is {found.kind or 'a plain device'})"
             )
         pair = _pair(request, wanted_mac(request) or request.attachment.mac("container"))
-        wiring = (*_bridge(request, found), pair, *_port(conf, pair))
+        wiring = (*_bridge(request, found), pair, *_port(conf, pair, _foreign_mac(request, found)))
         if not ipam_type(request):
             return _layer_2(request, seen, wiring, pair)
         leased = plan_addresses(request, seen, wiring)
@@ -143,12 +143,9 @@ def _pair(request: Request, mac: str) -> Veth:
 
 def _bridge(request: Request, found: Link | None) -> Iterator[Resource]:
     conf: BridgeConf = request.conf
-    # Derived from host and name, so that two first ADDs at once agree on it, and given at
-    # creation, so that it does not change when ports come and go.
-    mac = local_mac(Attachment(request.host, "bridge", conf.bridge).digest("bridge", 6))
     yield BridgeLink(
         name=conf.bridge,
-        mac=found.mac if found else mac,
+        mac=found.mac if found else _bridge_mac(request),
         mtu=0 if found else conf.mtu,
         vlan_filtering=conf.filters_vlans,
     )
@@ -156,7 +153,19 @@ def _bridge(request: Request, found: Link | None) -> Iterator[Resource]:
         yield Promiscuous(name=conf.bridge)
 
 
-def _port(conf: BridgeConf, pair: Veth) -> Iterator[Resource]:
+def _bridge_mac(request: Request) -> str:
+    """Derived from host and name, so that two first ADDs at once agree on it, and given at
+    creation, so that it does not change when ports come and go.
+    """
+    return local_mac(Attachment(request.host, "bridge", request.conf.bridge).digest("bridge", 6))
+
+
+def _foreign_mac(request: Request, found: Link | None) -> str:
+    """The MAC of a bridge that we have not made: it may have been given none."""
+    return found.mac if found and found.mac != _bridge_mac(request) else ""
+
+
+def _port(conf: BridgeConf, pair: Veth, bridge_mac: str) -> Iterator[Resource]:
     yield Sysctl(
         setting=f"ipv6/conf/{pair.name}/accept_ra", value="0", optional=True, inside=pair.key
     )
@@ -168,6 +177,7 @@ def _port(conf: BridgeConf, pair: Veth) -> Iterator[Resource]:
         pvid=conf.vlan,
         tagged=conf.tagged_vlans(),
         keep_default_vlan=conf.preserveDefaultVlan,
+        bridge_mac=bridge_mac,
         inside=pair.key,
     )
 
@@ -233,7 +243,8 @@ def _gateways(request: Request, seen: Seen, addressed: Result) -> Iterator[Resou
     conf: BridgeConf = request.conf
     link = _gateway_link(conf)
     if conf.vlan and not _others_leg(request, seen):
-        yield _vlan_gateway(request, link)
+        bridge_mac = _foreign_mac(request, seen[LinkNamed(conf.bridge)])
+        yield replace(_vlan_gateway(request, link), bridge_mac=bridge_mac)
     present = [ip_interface(text) for text in seen[AddressesOn(link)]]
     for ip in addressed.ips:
         network = ip_interface(ip.address).network

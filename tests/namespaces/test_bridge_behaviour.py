@@ -512,6 +512,24 @@ def test_an_administrators_bridge_is_used_and_stays_as_it_was() -> None:
 
 
 @in_host
+def test_a_bridge_that_was_given_no_mac_keeps_the_one_it_has() -> None:
+    """By itself it takes the lowest of its ports' MACs; who knew its old one would lose it."""
+    run("ip link add uplink type veth peer name far")
+    run("ip link set dev uplink address fe:00:00:00:00:01")
+    for bridge in ("cni0", "cni1"):
+        run(f"ip link add {bridge} type bridge")
+        run(f"ip link set {bridge} up")
+    run("ip link set dev uplink master cni0")  # cni1 has no port yet, and so a MAC by chance
+    for number, bridge in enumerate(("cni0", "cni1")):
+        runtime = container(f"c{number}")
+        wanted = {**FULL, "bridge": bridge, "name": bridge}
+        result = add(wanted, runtime)
+        assert link(bridge)["address"] == result["interfaces"][0]["mac"]
+        succeed("CHECK", with_result(wanted, result), runtime)
+    assert link("cni0")["address"] == "fe:00:00:00:00:01"
+
+
+@in_host
 def test_a_bridge_that_is_down_is_set_up() -> None:
     run("ip link add cni0 type bridge")
     add(LAYER_2, container("c1"))
