@@ -18,6 +18,7 @@ from .output import json_option, print_json
 
 if TYPE_CHECKING:
     from ..store.records import Record
+    from ..store.store import Store
 
 _SHOWN = 5
 """How many of a long list of findings an error shows."""
@@ -142,8 +143,10 @@ def uninstall(
         if not dry_run:
             for path in directories:
                 with installation.exclusively(path):
-                    plans[path] = installation.to_uninstall(installation.look(path))
+                    found = installation.look(path)
+                    plans[path] = installation.to_uninstall(found)
                     _apply(plans[path])
+                    _hand_back(found, state_dir)
     if as_json:
         _show_json("uninstall/1", dry_run, plans)
         return
@@ -266,15 +269,29 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _attached(found: Found, state_dir: Path | None) -> list[Record]:
+    store = _store(found, state_dir)
+    if store is None:
+        return []
+    with store.read() as tx:
+        return tx.records()
+
+
+def _hand_back(found: Found, state_dir: Path | None) -> None:
+    """Who comes back gives out addresses by files again: what these say may not be remembered."""
+    store = _store(found, state_dir) if found.is_installed else None
+    if store is not None:
+        with store.write() as tx:
+            tx.hand_back()
+
+
+def _store(found: Found, state_dir: Path | None) -> Store | None:
+    """The store of the plugins in this directory, if they have made one."""
     from ..store.location import state_directory
     from ..store.store import FILE, Store
 
     said = installation.read_settings(found.configuration or "").get("state")
     state = state_dir or (Path(said) if said else state_directory())
-    if not (state / FILE).exists():
-        return []
-    with Store.open(state).read() as tx:
-        return tx.records()
+    return Store.open(state) if (state / FILE).exists() else None
 
 
 # --- doing and showing --------------------------------------------------------------------

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..launcher import CONFIGURATION
+from ..model.query import REPLACED
 from .file_changes import (
     TEMPORARY,
     Change,
@@ -32,7 +33,7 @@ from .file_changes import (
 )
 
 LAUNCHER = "pynet-launcher"
-KEPT = ".pynet-replaced"
+KEPT = REPLACED
 BIN_DIR = Path("/opt/cni/bin")
 """Where runtimes look for plugins if nobody tells them otherwise."""
 BESIDE = Path("/opt/pynet/bin")

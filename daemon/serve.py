@@ -21,7 +21,7 @@ from ..cni.environment import own_namespace_allowed
 from ..engine.engine import Engine
 from ..engine.request_record import Call as RecordedCall
 from ..ipam import delegate
-from ..kernel.namespaces import open_namespace
+from ..kernel.namespaces import entered, open_namespace
 from ..kernel.namespaces import same as same_namespace
 from ..kernel.warm import Warm
 from ..kernel.world import KernelWorld
@@ -195,9 +195,11 @@ _COMMANDS: Mapping[Command, Callable[[Engine, Plugin, Request], bytes]] = {
 
 
 def _delegate(call: Call, binary: str, command: str, recorded: RecordedCall) -> dict[str, Any]:
-    output = delegate.run(
-        binary, command, recorded.environ, recorded.stdin(), call.stderr, cancelled=call.cancelled
-    )
+    stdin = recorded.stdin()
+    with entered(call.host):  # what it makes on the host is the caller's
+        output = delegate.run(
+            binary, command, recorded.environ, stdin, call.stderr, cancelled=call.cancelled
+        )
     if command != Command.ADD or not output.strip():
         return {}
     try:

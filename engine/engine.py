@@ -18,10 +18,10 @@ from typing import Any
 from ..ipam import lessor
 from ..ipam.takeover import remove as remove_files
 from ..ipam.takeover import takeover
-from ..model.errors import AlreadyAttached, CniError, ConfigError, RangeFull, TryLater
+from ..model.errors import AlreadyAttached, CniError, Code, ConfigError, RangeFull, TryLater
 from ..model.plan import Drift, Plan
 from ..model.plugin import Plugin
-from ..model.query import Answers, Seen, Unanswered
+from ..model.query import Answers, ReplacedBinary, Seen, Unanswered
 from ..model.request import Request
 from ..model.resource import Resource
 from ..model.resources import AddressLease, DelegatedLease
@@ -179,6 +179,8 @@ class Engine:
                     failures += undo(self._site, record)
             if not mine:
                 failures += self._delete_leftovers(plugin, request)
+        if not mine:
+            failures += self._delete_by_replaced(plugin, request)
         if failures:
             raise ExceptionGroup("DEL could not remove everything; it can be tried again", failures)
 
@@ -198,6 +200,22 @@ class Engine:
         except (CniError, OSError) as error:
             failures.append(error)
         return failures
+
+    def _delete_by_replaced(self, plugin: Plugin, request: Request) -> list[Exception]:
+        """What the plugin whose place ours took has attached is taken down by that one.
+
+        Without the attachment's lock: it may run an IPAM plugin, and that may be ours.
+        """
+        try:
+            binary = self._site.look(ReplacedBinary(plugin.name, request.path))
+            if binary:
+                self._site.delegate(binary, "DEL", Call(self._environ, request.config))
+        except CniError as error:
+            # It can't have attached what it can't read.
+            return [] if error.code is Code.INCOMPATIBLE_VERSION else [error]
+        except OSError as error:
+            return [error]
+        return []
 
     def _delete_leftover(self, request: Request, resource: Resource) -> None:
         files: tuple[str, ...] = ()

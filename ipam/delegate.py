@@ -1,4 +1,4 @@
-"""Running somebody else's IPAM plugin.
+"""Running somebody else's plugin: IPAM, or one whose place ours took.
 
 CNI spec 1.1.0, "Execution of a delegated plugin": same environment with another
 CNI_COMMAND at most, the whole configuration on stdin, stderr passed on; an error is a
@@ -15,6 +15,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from ..model.errors import Code, DelegateFailed
+from ..model.query import REPLACED
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -42,7 +43,7 @@ def run(
     """
     import subprocess
 
-    name = PurePath(binary).name
+    name = _called(binary)
     try:
         with _as_stdin(config) as stdin:
             child = subprocess.Popen(
@@ -54,7 +55,7 @@ def run(
             )
     except OSError as error:
         raise DelegateFailed(
-            f"IPAM plugin {name} can't be executed: {binary}: {error.strerror}; "
+            f"{name} can't be executed: {binary}: {error.strerror}; "
             "install it in CNI_PATH, or correct ipam.type",
         ) from error
     with child:
@@ -62,6 +63,12 @@ def run(
     if child.returncode != 0:
         raise _failure(name, command, child.returncode, output)
     return output
+
+
+def _called(binary: str) -> str:
+    path = PurePath(binary)
+    kind = "replaced plugin" if path.parent.name == REPLACED else "IPAM plugin"
+    return f"{kind} {path.name}"
 
 
 @contextmanager
@@ -83,9 +90,7 @@ def _converse(child: Popen[bytes], name: str, cancelled: Callable[[], bool]) -> 
                 return child.communicate(timeout=_LOOK_AGAIN)[0]
             except TimeoutExpired:
                 if cancelled():
-                    raise DelegateFailed(
-                        f"IPAM plugin {name} was killed: the caller has hung up"
-                    ) from None
+                    raise DelegateFailed(f"{name} was killed: the caller has hung up") from None
     except BaseException:
         child.kill()
         raise
@@ -97,10 +102,10 @@ def _failure(name: str, command: str, status: int, output: bytes) -> DelegateFai
     msg = document.get("msg")
     if not isinstance(msg, str) or not msg:
         said = output[:200].decode(errors="replace").strip()
-        return DelegateFailed(f"IPAM plugin {name} failed on {command}: {how}", details=said)
+        return DelegateFailed(f"{name} failed on {command}: {how}", details=said)
     code = document.get("code")
     return DelegateFailed(
-        f"IPAM plugin {name}: {msg}",
+        f"{name}: {msg}",
         code=_spec_code(code),
         details=f"{how}, code {code}. {document.get('details') or ''}".strip(),
     )

@@ -10,6 +10,7 @@ from typing import Any
 from ..model.errors import CniError, Code, Declined
 from ..model.forwarding import Blocker, ForwardBlockers
 from ..model.query import (
+    REPLACED,
     AddressesOn,
     DirectRoute,
     FileText,
@@ -19,6 +20,7 @@ from ..model.query import (
     ListenersOn,
     PluginBinary,
     Query,
+    ReplacedBinary,
     SysctlValue,
 )
 from . import addresses, links, listeners, routes, sysctls
@@ -92,6 +94,17 @@ class Looker:
                 return "" if _is_ours(path) else str(path)
         return ours
 
+    def replaced(self, query: ReplacedBinary) -> str:
+        self._needs_mounts(f"CNI_PATH ({query.type})")
+        for directory in query.path:
+            path = Path(directory, query.type)
+            if _is_file(path):
+                kept = path.with_name(REPLACED) / query.type
+                # What was a link to another name of ours leads back to us.
+                is_theirs = _is_file(kept) and not _is_ours(kept)
+                return str(kept) if _is_ours(path) and is_theirs else ""
+        return ""
+
     def _needs_mounts(self, path: str) -> None:
         if not self.same_mounts:
             raise Declined(f"{path} is in another mount namespace than this process")
@@ -116,5 +129,6 @@ _LOOKS: dict[type[Query[Any]], Callable[[Looker, Any], Any]] = {
     ListenersOn: Looker.listeners,
     FileText: Looker.file,
     PluginBinary: Looker.binary,
+    ReplacedBinary: Looker.replaced,
     ForwardBlockers: Looker.forward_blockers,
 }

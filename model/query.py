@@ -113,6 +113,21 @@ class PluginBinary(Query["str | None"]):
     path: tuple[str, ...]
 
 
+REPLACED = ".pynet-replaced"
+"""Below a directory of plugins: where an installation keeps those whose place it took."""
+
+
+@dataclass(frozen=True)
+class ReplacedBinary(Query[str]):
+    """The executable that plugin `type` was before one of ours took its place in CNI_PATH.
+
+    "" where the first of that name is none of ours, or stands where nothing was.
+    """
+
+    type: str
+    path: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class DirectRoute(Query[str]):
     """`ip route get ADDRESS`: the interface of the host the address is on the link of.

@@ -242,6 +242,11 @@ class LeaseWriter(LeaseReader):
             "INSERT OR IGNORE INTO taken_over VALUES (?, ?, ?)", (pool, path, time.time())
         )
 
+    def hand_back(self) -> None:
+        """What was taken over and never claimed is forgotten; its files stay, to be read again."""
+        self._release(self._leases("WHERE record IS NULL", ()))
+        self._sql.execute("DELETE FROM taken_over")
+
     def _release(self, leases: Iterable[HeldLease]) -> tuple[str, ...]:
         files = []
         for lease in leases:

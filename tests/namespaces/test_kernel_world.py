@@ -20,7 +20,7 @@ from pynet.kernel.warm import Warm
 from pynet.kernel.world import KernelWorld
 from pynet.model import resources as kinds
 from pynet.model.errors import CniError, Declined, NamespaceError, TableMissing
-from pynet.model.query import FileText, LinkNamed, PluginBinary
+from pynet.model.query import REPLACED, FileText, LinkNamed, PluginBinary, ReplacedBinary
 from pynet.model.resource import Lease, Resource, Unknown
 
 
@@ -266,6 +266,29 @@ def test_the_first_plugin_of_a_name_in_cni_path_counts(pair: Pair, tmp_path: Pat
         assert found("bridge", tmp_path / "gone") == ""
         assert found("dhcp", ours, theirs) == str(theirs / "dhcp")
         assert found("dhcp", ours) is None
+
+
+def test_what_one_of_ours_has_replaced_is_found_beside_it(pair: Pair, tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    for folder in (ours, theirs):
+        (folder / REPLACED).mkdir(parents=True)
+        for name in ("bridge", "portmap"):
+            (folder / REPLACED / name).write_text("")
+    (ours / "pynet-launcher").write_text("")
+    for name in ("bridge", "static", "tuning"):
+        (ours / name).symlink_to("pynet-launcher")
+    (ours / REPLACED / "static").symlink_to("../bridge")
+    (theirs / "bridge").write_text("")
+    with pair.world() as world:
+
+        def found(name: str, *folders: Path) -> object:
+            return world.look(ReplacedBinary(name, tuple(map(str, folders))))
+
+        assert found("bridge", ours, theirs) == str(ours / REPLACED / "bridge")
+        assert found("bridge", theirs, ours) == "", "not ours is what is called"
+        assert found("portmap", ours) == "", "nothing is called"
+        assert found("tuning", ours) == "", "nothing was there"
+        assert found("static", ours) == "", "it leads back to ours"
 
 
 # --- figures -----------------------------------------------------------------------------
