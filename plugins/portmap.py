@@ -52,6 +52,7 @@ class Portmap(Plugin):
             *_prefixes(conf, used),
             *_conditions(conf, used).values(),
             # Neighbours, so that they are made in one transaction.
+            *_networks(conf, used),
             *_sources(conf, used),
             *(one for one in loopback if isinstance(one, SharedElement)),
             *ports,
@@ -167,17 +168,20 @@ def _prefixes(conf: PortmapConf, targets: Targets) -> Iterator[Resource]:
             yield MasqueradePrefix(family=family, length=address.network.prefixlen)
 
 
-def _sources(conf: PortmapConf, targets: Targets) -> Iterator[Resource]:
-    """Whose callers are shown to the container as the host: its neighbours', whom it would
-    answer past the host, and with `masqAll` everybody's.
-    """
-    if not conf.snat:
-        return
-    for family, address in targets.items():
+def _networks(conf: PortmapConf, targets: Targets) -> Iterator[Resource]:
+    """The networks whose members are neighbours: shared with all of them."""
+    for family, address in targets.items() if conf.snat else ():
         network = address.network
         yield SharedElement(
             set=f"network{family}_{network.prefixlen}", item=(str(network.network_address),) * 2
         )
+
+
+def _sources(conf: PortmapConf, targets: Targets) -> Iterator[Resource]:
+    """Whose callers are shown to the container as the host: its neighbours', whom it would
+    answer past the host, and with `masqAll` everybody's.
+    """
+    for family, address in targets.items() if conf.snat else ():
         yield SharedElement(set=f"hairpin{family}", item=(str(address.ip),))
         if conf.masqAll:
             yield SharedElement(set=f"published_masquerade{family}", item=(str(address.ip),))

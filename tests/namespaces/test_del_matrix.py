@@ -28,13 +28,15 @@ BRIDGE: Config = {
     "isGateway": True,
     "ipam": {"type": "host-local", "subnet": "10.1.0.0/24"},
 }
-CONFIGS: dict[str, Config] = {
-    "bridge": BRIDGE,
-    "bridge-dual": drive.BRIDGE,  # with macspoofchk and ipMasq
-    "loopback": drive.LOOPBACK,
-    "host-local": drive.HOST_LOCAL,
-    "static": drive.STATIC,
+CHAINS: dict[str, tuple[Config, ...]] = {
+    "bridge": (BRIDGE,),
+    "bridge-dual": (drive.BRIDGE,),  # with macspoofchk and ipMasq
+    "loopback": (drive.LOOPBACK,),
+    "host-local": (drive.HOST_LOCAL,),
+    "static": (drive.STATIC,),
+    "chain": (drive.BRIDGE, drive.TUNING, drive.PORTMAP, drive.FIREWALL),
 }
+"""The plugins of a network, in the order of their ADD."""
 OTHER_SUBNET: dict[str, Config] = {
     "host-local": {"type": "host-local", "subnet": "10.77.0.0/24"},
     "static": {"type": "static", "addresses": [{"address": "10.77.0.5/24"}]},
@@ -54,14 +56,16 @@ STRANGER = {
 class Scene:
     """What is there before the DEL; a situation changes it."""
 
-    config: Config
+    chain: tuple[Config, ...]
     runtime: Runtime
     result: Config
     fresh: set[str]
     """The container before its ADD."""
 
-    def with_result(self) -> Config:
-        return {**self.config, "prevResult": self.result}
+    def delete(self) -> None:
+        """CNI spec 1.1.0: in reverse order, each with the final result."""
+        for config in reversed(self.chain):
+            succeed("DEL", {**config, "prevResult": self.result}, self.runtime)
 
 
 def no_namespace_given(scene: Scene) -> None:
@@ -92,7 +96,7 @@ def replaced(scene: Scene) -> None:
 
 
 def interface_removed_inside(scene: Scene) -> None:
-    if scene.config["type"] == "bridge":
+    if scene.chain[0]["type"] == "bridge":
         run("ip -n c1 link del eth0")
     run("ip -n c1 link set lo down")
 
@@ -108,12 +112,15 @@ def no_result(scene: Scene) -> None:
 
 
 def other_subnet(scene: Scene) -> None:
-    kind = scene.config.get("ipam", {}).get("type")
-    scene.config = {**scene.config, "ipam": OTHER_SUBNET.get(kind, {})}
+    main, *chained = scene.chain
+    kind = main.get("ipam", {}).get("type")
+    scene.chain = ({**main, "ipam": OTHER_SUBNET.get(kind, {})}, *chained)
 
 
 def invalid_configuration(scene: Scene) -> None:
-    scene.config = {**scene.config, "bridge": 5, "dns": "x", "ipam": {"type": 7, "ranges": "x"}}
+    broken = {"bridge": 5, "dns": "x", "ipam": {"type": 7, "ranges": "x"}, "runtimeConfig": 7}
+    broken |= {"sysctl": "x", "mtu": "x", "snat": "x", "ingressPolicy": "x"}
+    scene.chain = tuple({**config, **broken} for config in scene.chain)
 
 
 def everything_at_once(scene: Scene) -> None:
@@ -140,23 +147,39 @@ SITUATIONS: list[Callable[[Scene], None]] = [
     invalid_configuration,
     everything_at_once,
 ]
-each_plugin = pytest.mark.parametrize("plugin", list(CONFIGS))
+each_chain = pytest.mark.parametrize("name", list(CHAINS))
 
 
-def others(config: Config) -> None:
+def add_all(chain: tuple[Config, ...], runtime: Runtime) -> Config:
+    result: Config = {}
+    for config in chain:
+        result = add({**config, "prevResult": result} if result else config, runtime)
+    return result
+
+
+def elsewhere(config: Config) -> Config:
+    """With other ports of the host, where it publishes any."""
+    if config["type"] != "portmap":
+        return config
+    ports = config["runtimeConfig"]["portMappings"]
+    moved = [{**port, "hostPort": port["hostPort"] + 1000} for port in ports]
+    return {**config, "runtimeConfig": {"portMappings": moved}}
+
+
+def others(chain: tuple[Config, ...]) -> None:
     """Whom a DEL must leave alone: an administrator's links, a neighbour, a namesake."""
     run("ip link add veth0123456789a type veth peer name admin0")
     run("ip addr add 172.16.0.1/24 dev veth0123456789a")
     run("ip link set veth0123456789a up")
     run("ip link add admin-br type bridge")
-    add(config, container("c10"))
+    add_all(tuple(map(elsewhere, chain)), container("c10"))
     add(STRANGER, replace(container("namesake"), container="c1"))
 
 
-def attached(config: Config) -> Scene:
+def attached(chain: tuple[Config, ...]) -> Scene:
     runtime = container("c1")
     fresh = lines("c1")
-    return Scene(config, runtime, add(config, runtime), fresh)
+    return Scene(chain, runtime, add_all(chain, runtime), fresh)
 
 
 def outside(everything: set[str]) -> set[str]:
@@ -167,24 +190,24 @@ def outside(everything: set[str]) -> set[str]:
 def deleted_twice(scene: Scene, baseline: set[str]) -> None:
     """Succeeds both times, and leaves what was there before."""
     for time in ("first", "second"):
-        succeed("DEL", scene.with_result(), scene.runtime)
+        scene.delete()
         now = outside(whole())
         assert nothing_left(baseline, now) == [], time
         assert baseline <= now, time
 
 
-@each_plugin
+@each_chain
 @pytest.mark.parametrize("among_others", [True, False])
 @in_host
-def test_nothing_is_left_and_nobody_else_is_touched(plugin: str, among_others: bool) -> None:
+def test_nothing_is_left_and_nobody_else_is_touched(name: str, among_others: bool) -> None:
     if among_others:
-        others(CONFIGS[plugin])
+        others(CHAINS[name])
     else:  # its last user takes down what is shared; what is kept on purpose is there now
-        succeed("DEL", CONFIGS[plugin], attached(CONFIGS[plugin]).runtime)
+        attached(CHAINS[name]).delete()
         run("ip netns del c1")
     baseline = whole()
     for situation in SITUATIONS:
-        scene = attached(CONFIGS[plugin])
+        scene = attached(CHAINS[name])
         situation(scene)
         sandbox = lines("c1") if Path("/run/netns/c1").exists() else set()
         try:
@@ -213,15 +236,15 @@ def but_rows(everything: set[str]) -> set[str]:
     return {line for line in outside(everything) if not line.startswith("row ")}
 
 
-@each_plugin
+@each_chain
 @in_host
-def test_without_a_store_what_can_be_found_by_name_and_result_is_removed(plugin: str) -> None:
-    others(CONFIGS[plugin])
+def test_without_a_store_what_can_be_found_by_name_and_result_is_removed(name: str) -> None:
+    others(CHAINS[name])
     baseline = but_rows(whole())
-    scene = attached(CONFIGS[plugin])
+    scene = attached(CHAINS[name])
     without_store(scene)
     for _ in ("once", "and again"):
-        succeed("DEL", scene.with_result(), scene.runtime)
+        scene.delete()
         assert but_rows(whole()) == baseline
 
 
@@ -230,13 +253,13 @@ def test_without_a_store_what_can_be_found_by_name_and_result_is_removed(plugin:
 )
 @in_host
 def test_without_a_store_and_a_namespace(also: Callable[[Scene], None]) -> None:
-    others(drive.BRIDGE)
+    others(CHAINS["bridge-dual"])
     baseline = but_rows(whole())
-    scene = attached(drive.BRIDGE)
+    scene = attached(CHAINS["bridge-dual"])
     without_store(scene)
     also(scene)
     sandbox = lines("c1") if also is replaced else set()
-    succeed("DEL", scene.with_result(), scene.runtime)
+    scene.delete()
     assert but_rows(whole()) == baseline
     assert not sandbox or lines("c1") == sandbox
 
@@ -246,13 +269,13 @@ def test_without_a_store_and_a_namespace(also: Callable[[Scene], None]) -> None:
 def test_without_a_store_and_a_result_the_link_and_its_guard_go(
     change: Callable[[Scene], None],
 ) -> None:
-    others(drive.BRIDGE)
+    others(CHAINS["bridge-dual"])
     baseline = but_rows(whole())
-    scene = attached(drive.BRIDGE)
+    scene = attached(CHAINS["bridge-dual"])
     without_store(scene)
     change(scene)
     scene.result = {}
-    succeed("DEL", scene.with_result(), scene.runtime)
+    scene.delete()
     left = nothing_left(baseline, but_rows(whole()))
     assert [line.split()[:2] for line in left] == [
         ["element", "masquerade4"],
@@ -262,23 +285,24 @@ def test_without_a_store_and_a_result_the_link_and_its_guard_go(
 
 @in_host
 def test_a_stranger_with_the_name_of_our_link_stays() -> None:
-    scene = attached(drive.BRIDGE)
+    scene = attached(CHAINS["bridge-dual"])
     without_store(scene)
     interface_removed_outside(scene)
     name = scene.result["interfaces"][1]["name"]
     run(f"ip link add {name} type veth peer name admin0")
     before = whole()
-    succeed("DEL", {**scene.config, "prevResult": {}}, scene.runtime)
+    scene.result = {}
+    scene.delete()
     assert f"link {name}" in whole() and {line for line in before if "link" in line} <= whole()
 
 
-@each_plugin
+@each_chain
 @in_host
-def test_who_was_never_attached_can_be_deleted(plugin: str) -> None:
-    others(CONFIGS[plugin])
+def test_who_was_never_attached_can_be_deleted(name: str) -> None:
+    others(CHAINS[name])
     before = whole()
     for runtime in (Runtime("c9", "/run/netns/c9"), Runtime("c9", ""), container("c9")):
-        succeed("DEL", CONFIGS[plugin], runtime)
+        Scene(CHAINS[name], runtime, {}, set()).delete()
     assert outside(whole()) - lines_of_c9() == before
 
 
