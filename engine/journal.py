@@ -52,7 +52,7 @@ def note(
     steps = []
     for position, resource in enumerate(listed):
         previous = None
-        if resource.undo is not Undo.DELETE and resource.inside not in present:
+        if resource.is_counted and resource.inside not in present:
             previous = _join(tx, world, record, resource)
         steps.append(Step(position, resource, previous, _answer(answers, resource)))
     return steps
@@ -81,7 +81,7 @@ def _join(tx: Writer, world: World, record: Record, resource: Resource) -> str |
     known = tx.shared(scope, resource.key)
     if known is not None and tx.users(scope, resource.key, at_most=1):
         return known.previous
-    found = world.exists(resource)
+    found = resource.may_be_found and world.exists(resource)
     if known is not None and resource.undo is Undo.KEEP:
         found = found and known.found  # ours has been standing here since its last user
     previous = world.previous(resource) if resource.undo is Undo.RESTORE else None

@@ -45,12 +45,14 @@ class Resource:
     undo: ClassVar[Undo] = Undo.DELETE
     identity: ClassVar[tuple[str, ...]] = ()
     """The fields that tell one of this kind from another in a namespace."""
+    may_be_found: ClassVar[bool] = False
+    """Others make such things too: one that stands there before us is theirs, and stays."""
     batch: ClassVar[str] = ""
     """Neighbours in a plan with the same non-empty batch are made in one transaction."""
-
-    place: Place = "host"
     exclusive: ClassVar[bool] = False
     """Only one record may have it: another's ADD is refused, unless its owner is dead."""
+
+    place: Place = "host"
     inside: str = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -61,6 +63,13 @@ class Resource:
             if taken.__qualname__ != cls.__qualname__:
                 raise TypeError(f"resource kind {cls.kind!r} belongs to {taken.__qualname__}")
             _kinds[cls.kind] = cls
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether who uses it matters: not of what is one's own, nor of what stays and is ours."""
+        return self.undo in (Undo.LAST_USER, Undo.RESTORE) or (
+            self.undo is Undo.KEEP and self.may_be_found
+        )
 
     @cached_property
     def key(self) -> str:
