@@ -106,7 +106,7 @@ class BridgeHandler(Handler[Bridge]):
 def _needing_vlans(resource: Bridge) -> AbstractContextManager[None]:
     if not resource.vlan_filtering:
         return nullcontext()
-    return vlans_required(f"vlan or vlanTrunk on bridge {resource.name}")
+    return vlans_required(f"{resource.vlans or 'VLANs'} on bridge {resource.name}")
 
 
 def ready_for_ipv6(at: Places, name: str) -> None:

@@ -31,7 +31,8 @@ class Bridge(Resource):
     """`ip link add NAME address MAC mtu MTU type bridge vlan_filtering 0|1; ip link set NAME up`
 
     One that is there already is used as it is (and set up). A bridge of ours gets
-    accept_ra=0 and accept_dad=0. `mtu` 0 is the kernel's default.
+    accept_ra=0 and accept_dad=0. `mtu` 0 is the kernel's default. `vlans` is what asks for
+    VLAN filtering, as "KEY VALUE", for the refusal of a kernel without.
     """
 
     kind = "bridge"
@@ -42,6 +43,7 @@ class Bridge(Resource):
     mac: str
     mtu: int = 0
     vlan_filtering: bool = False
+    vlans: str = ""
 
     def describe(self) -> str:
         return f"bridge {self.name}, up" + (", filtering VLANs" if self.vlan_filtering else "")

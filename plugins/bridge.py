@@ -148,6 +148,7 @@ def _bridge(request: Request, found: Link | None) -> Iterator[Resource]:
         mac=found.mac if found else _bridge_mac(request),
         mtu=0 if found else conf.mtu,
         vlan_filtering=conf.filters_vlans,
+        vlans=conf.vlans_asked(),
     )
     if conf.promiscMode:
         yield Promiscuous(name=conf.bridge)

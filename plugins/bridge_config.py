@@ -88,6 +88,12 @@ class BridgeConf(NetConf):
     def filters_vlans(self) -> bool:
         return bool(self.vlan or self.vlanTrunk)
 
+    def vlans_asked(self) -> str:
+        """Keys and values: CNI spec 1.1.0, "Error", wants them named where they can't be had."""
+        spans = [f"{low}-{high}" if low < high else f"{low}" for low, high in self.tagged_vlans()]
+        asked = [f"vlan {self.vlan}"] if self.vlan else []
+        return ", ".join(asked + ([f"vlanTrunk {', '.join(spans)}"] if spans else []))
+
     def tagged_vlans(self) -> tuple[tuple[int, int], ...]:
         return tuple(pair for trunk in self.vlanTrunk for pair in trunk.ranges())
 

@@ -12,7 +12,7 @@ from typing import Any
 import drive
 import pytest
 from drive import Runtime
-from evidence import elements, nothing_left, rest
+from evidence import elements, nothing_left, rest, rows
 from scenes import (
     BROADCAST,
     add,
@@ -27,6 +27,7 @@ from scenes import (
     run,
     succeed,
     the_error,
+    wait_for,
     wire,
 )
 
@@ -209,10 +210,10 @@ def test_promiscuous_as_long_as_somebody_wants_it() -> None:
 @pytest.mark.parametrize(
     "keys, named",
     [
-        ({"vlan": 100}, "vlan"),
-        ({"vlan": 100, "isGateway": True}, "vlan"),
-        ({"vlanTrunk": [{"minID": 5, "maxID": 7}, {"id": 9}]}, "vlanTrunk"),
-        ({"vlan": 100, "vlanTrunk": [{"id": 9}], "preserveDefaultVlan": False}, "vlanTrunk"),
+        ({"vlan": 100}, "vlan 100"),
+        ({"vlan": 100, "isGateway": True}, "vlan 100"),
+        ({"vlanTrunk": [{"minID": 5, "maxID": 7}, {"id": 9}]}, "vlanTrunk 5-7, 9"),
+        ({"vlan": 100, "vlanTrunk": [{"id": 9}]}, "vlan 100, vlanTrunk 9"),
     ],
 )
 @in_host
@@ -534,6 +535,21 @@ def test_a_bridge_that_is_down_is_set_up() -> None:
     run("ip link add cni0 type bridge")
     add(LAYER_2, container("c1"))
     assert "UP" in link("cni0")["flags"]
+
+
+@in_host
+def test_a_container_that_comes_back_in_a_new_namespace() -> None:
+    """Its old one is gone and nobody called DEL, as after its runtime was killed."""
+    runtime = container("c1")
+    first = add(FULL, runtime)
+    run("ip netns del c1")
+    wait_for(lambda: not any(" veth" in line for line in lines()))
+    run("ip netns add c1")
+    second = add(FULL, runtime)
+    assert second["interfaces"] == first["interfaces"]
+    succeed("CHECK", with_result(FULL, second), runtime)
+    succeed("DEL", FULL, runtime)
+    assert rows() == set()
 
 
 @in_host
