@@ -24,7 +24,7 @@ COMMANDS = {
     "network": (".network:network", "List, show and validate the configured networks."),
     "cni": (".cni:cni", "Run a network's plugins, as a container runtime does."),
     "install": (".install:install", "Put the plugins where runtimes look for them."),
-    "uninstall": (".install:uninstall", "Take the plugins away and put back what was there."),
+    "uninstall": (".uninstall:uninstall", "Take the plugins away and put back what was there."),
     "reload": (".reload:reload", "Put back what others have deleted of the host's rules."),
     "daemon": (".daemon:daemon", "Run pynetd in the foreground."),
     "completion": (".completion:completion", "Print the completion script of a shell."),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,21 +25,27 @@ class Writable:
         return f"{self.path} {self.reason}"
 
 
-def writable_by_others(interpreter: Path, package: Path) -> list[Writable]:
-    """What of these two, of the ways to them, and of the package's files isn't root's alone."""
+def writable_by_others(
+    interpreter: Path, package: Path, searched: Iterable[Path] = ()
+) -> list[Writable]:
+    """What of these, of the ways to them, and of the package's files isn't root's alone.
+
+    `searched` is where the interpreter looks for modules: who may write there can put one of
+    any name before the right one.
+    """
     trusted = frozenset({0, *_unmapped()})
     found: dict[Path, Writable] = {}
-    for path in _everything(interpreter, package):
+    for path in _everything(interpreter, package, searched):
         reason = _why(path, trusted)
         if reason:
             found.setdefault(path, Writable(path, reason))
     return list(found.values())
 
 
-def _everything(interpreter: Path, package: Path) -> Iterator[Path]:
+def _everything(interpreter: Path, package: Path, searched: Iterable[Path]) -> Iterator[Path]:
     seen: set[Path] = set()
-    yield from way_to(interpreter, seen)
-    yield from way_to(package, seen)
+    for path in (interpreter, package, *searched):
+        yield from way_to(path, seen)
     for folder, folders, files in os.walk(package, followlinks=True):
         if Path(folder).name == "__pycache__":
             continue

@@ -17,6 +17,7 @@ PRIVATE = (
     "/run",
     "/etc/cni",
     "/etc/pynet",
+    "/etc/systemd",
     "/opt/cni",
     "/var/lib/cni",
     "/var/lib/pynet",

@@ -44,6 +44,16 @@ def test_whatever_everybody_can_write_is_named(tmp_path: Path, open_to_all: str)
     assert below(tmp_path, python, package) == {open_to_all}
 
 
+def test_where_modules_are_looked_for_counts_too(tmp_path: Path) -> None:
+    python, package = place(tmp_path)
+    others = tmp_path / "site-packages"
+    others.mkdir()
+    others.chmod(0o777)
+    found = writable_by_others(python, package, [others, tmp_path / "python311.zip"])
+    assert others in [each.path for each in found]
+    assert others not in [each.path for each in writable_by_others(python, package)]
+
+
 def test_the_way_goes_through_links(tmp_path: Path) -> None:
     _, package = place(tmp_path)
     venv = tmp_path / "venv"
