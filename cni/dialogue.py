@@ -79,7 +79,7 @@ def _conf(plugin: Plugin, command: Command, config: Mapping[str, Any], stdin: by
         if len(stdin) <= _REMEMBERED:
             return _parsed_before(plugin, stdin)
         return parse_model(plugin.config, config)
-    except ConfigError:
+    except CniError:
         if command is Command.DEL:
             return None
         raise

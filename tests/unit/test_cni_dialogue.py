@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import field_validator
 
 from pynet.cni import dialogue
 from pynet.cni.config import NetConf
 from pynet.cni.dialogue import read_request
-from pynet.model.errors import CniError, Code
+from pynet.model.errors import CniError, Code, UnsupportedField
 from pynet.model.plugin import Plugin
 from pynet.model.request import Command, Request
 from pynet.model.result import Address, Result
@@ -20,6 +21,13 @@ from pynet.model.result import Address, Result
 
 class Conf(NetConf):
     mtu: int = 0
+
+    @field_validator("mtu")
+    @classmethod
+    def _is_supported(cls, mtu: int) -> int:
+        if mtu == 99:
+            raise UnsupportedField("mtu: 99 is not supported")
+        return mtu
 
 
 class Demo(Plugin):
@@ -106,9 +114,11 @@ def test_each_check_comes_before_the_next(command: str) -> None:
 
 def test_a_del_does_without_a_readable_configuration() -> None:
     """What was added is in the records; the configuration may have been changed since."""
-    request = read("DEL", CONFIG | {"mtu": "x"})
-    assert request.conf is None
-    assert (request.network, request.config["mtu"]) == ("net", "x")
+    for wrong in ("x", 99):
+        request = read("DEL", CONFIG | {"mtu": wrong})
+        assert request.conf is None
+        assert (request.network, request.config["mtu"]) == ("net", wrong)
+    assert code("ADD", CONFIG | {"mtu": 99}) is Code.UNSUPPORTED_FIELD
 
 
 @pytest.mark.parametrize("command", COMMANDS)
