@@ -143,7 +143,7 @@ def _freed(reader: Reader, lease: AddressLease, avoided: frozenset[str]) -> str:
     raise RangeFull(
         f"no IP addresses available in pool {lease.pool}: "
         + ", ".join(_fill(reader, lease.pool, range, avoided) for range in lease.ranges),
-        details="release what nobody uses (`pynet inspect` shows who holds what), or widen the range",
+        details="release what nobody uses (`pynet inspect` shows the holders), or widen the range",
     )
 
 
