@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from pynet.cli import systemd
 from pynet.cli.file_changes import Change
 from pynet.cli.installation import CantInstall
+from pynet.testnets.lab import Lab
 
 SETTINGS = {"python": sys.executable}
 
@@ -57,8 +57,10 @@ def test_systemd_reads_what_was_meant(tmp_path: Path, state: str) -> None:
         pytest.skip("needs systemd-analyze: install the package systemd")
     install(tmp_path, state=state)
     paths = [str(tmp_path / name) for name in ("pynetd.service", "pynetd.socket")]
-    done = subprocess.run([tool, "verify", *paths], capture_output=True, text=True, check=False)
-    complaints = [line for line in done.stderr.splitlines() if "pynetd" in line]
+    # It makes /run/systemd: in a fake host that is nobody else's.
+    with Lab() as lab:
+        done = lab.host("h1").run([tool, "verify", *paths], check=False)
+    complaints = [line for line in done.stderr.decode().splitlines() if "pynetd" in line]
     assert complaints == []
     said = (tmp_path / "pynetd.socket").read_text()
     assert f"ListenStream={state.replace('%', '%%')}/pynetd.sock\n" in said
