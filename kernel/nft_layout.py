@@ -2,7 +2,7 @@
 
 Rules that hold here:
 - Two tables, `inet pynet` and `bridge pynet`, of constant size: rules are per host, what
-  belongs to one container is an element of a set. A spoofed MAC can only be seen in the
+  belongs to one container is an element of a set. Who sends a frame can only be seen in the
   bridge family, hence the second.
 - All sets are hash sets. An interval set refuses overlapping networks and its cost grows
   with its elements, so two addresses are compared by prefix: masked, in a hash set per
@@ -22,6 +22,7 @@ from functools import cache
 from ipaddress import ip_network
 
 from ..model.errors import KernelError
+from .nft_guards import CONFINED, FRAME_SETS, FRAMES, ROUTE_SETS
 from .nft_shapes import TABLE as TABLE
 from .nft_shapes import NftSet as NftSet
 from .nft_shapes import Part as Part
@@ -81,8 +82,8 @@ SETS: dict[str, NftSet] = {
         NftSet("within6", "inet", ("ifname", "ipv6_addr"), "bridges that reach their containers"),
         NftSet("apart4", "inet", ("ifname", "ipv4_addr"), "bridges that keep them from each other"),
         NftSet("apart6", "inet", ("ifname", "ipv6_addr"), "bridges that keep them from each other"),
-        NftSet("guarded", "bridge", ("ifname",), "ports that may send from known MACs only"),
-        NftSet("allowed", "bridge", ("ifname", "ether_addr"), "guarded ports and their MACs"),
+        *ROUTE_SETS,
+        *FRAME_SETS,
     )
 }
 
@@ -184,23 +185,13 @@ TABLES: dict[str, TableLayout] = {
             *PUBLISHING,
             Rule("postrouting", "ip saddr @masquerade4 jump masquerade4", "masqueraded, IPv4"),
             Rule("postrouting", "ip6 saddr @masquerade6 jump masquerade6", "masqueraded, IPv6"),
+            *CONFINED,
             *INGRESS,
         ),
         needs="CONFIG_NF_TABLES_INET, CONFIG_NFT_NAT, CONFIG_NFT_MASQ, CONFIG_NFT_CT,"
         " CONFIG_NFT_FIB_INET",
     ),
-    "bridge": TableLayout(
-        family="bridge",
-        chains={"prerouting": "type filter hook prerouting priority -300; policy accept;"},
-        rules=(
-            Rule(
-                "prerouting",
-                "iifname @guarded iifname . ether saddr != @allowed drop",
-                "a guarded port sends from its own MACs only",
-            ),
-        ),
-        needs="CONFIG_NF_TABLES_BRIDGE",
-    ),
+    "bridge": FRAMES,
 }
 
 

@@ -42,7 +42,7 @@ from .delegation import (
     leftover_leases,
     plan_addresses,
 )
-from .mac import unicast_mac
+from .mac import link_local, unicast_mac
 
 DEFAULT_MTU = 1500
 """What the kernel gives a veth pair and a bridge that ask for no other."""
@@ -90,7 +90,7 @@ class Bridge(Plugin):
             *gateways,
             *_inside(conf, pair, addressed),
             *_masquerade(conf, addressed),
-            *_guard(conf, pair),
+            *_guard(conf, pair, leased.result),
         )
         return Plan(resources, _result(request, seen, pair, addressed))
 
@@ -106,9 +106,11 @@ class Bridge(Plugin):
         pair = _pair(request, attachment.mac("container"))
         # The configuration may have changed since: its guard is looked for all the same, with
         # every MAC it may have had.
-        guarded = request.conf.model_copy(update={"macspoofchk": True})
+        most = {"macspoofchk": True, "ipspoofchk": True, "isGateway": False}
+        guarded = request.conf.model_copy(update={**most, "isDefaultGateway": False})
+        known = request.prev_result or Result()
         for mac in filter(None, dict.fromkeys((*_told_macs(request), pair.peer_mac))):
-            yield from _guard(guarded, replace(pair, peer_mac=mac))
+            yield from _guard(guarded, replace(pair, peer_mac=mac), known)
         yield pair
         yield from leftover_leases(request)
         for ip in request.prev_result.ips if request.prev_result else ():
@@ -189,7 +191,7 @@ def _layer_2(request: Request, seen: Seen, wiring: tuple[Resource, ...], pair: V
     if not conf.disableContainerInterface:
         ups = (LinkUp(name=pair.peer, place="sandbox", inside=pair.key), *ups)
     bare = Result(dns=conf.dns.to_dns())
-    return Plan((*wiring, *ups, *_guard(conf, pair)), _result(request, seen, pair, bare))
+    return Plan((*wiring, *ups, *_guard(conf, pair, bare)), _result(request, seen, pair, bare))
 
 
 # --- addresses and gateways --------------------------------------------------------
@@ -321,10 +323,17 @@ def _masquerade(conf: BridgeConf, addressed: Result) -> Iterator[Resource]:
         yield SharedElement(set=f"masquerade{network.version}", item=(str(address.ip),))
 
 
-def _guard(conf: BridgeConf, pair: Veth) -> Iterator[Resource]:
+def _guard(conf: BridgeConf, pair: Veth, leased: Result) -> Iterator[Resource]:
     if conf.macspoofchk:
         yield Element(set="allowed", item=(pair.name, pair.peer_mac))
         yield Element(set="guarded", item=(pair.name,))
+    if conf.ipspoofchk:
+        addresses = [ip_interface(ip.address).ip for ip in leased.ips]
+        for address in (*addresses, link_local(pair.peer_mac)):
+            yield Element(set=f"addressed{address.version}", item=(pair.name, str(address)))
+        yield Element(set="addressed", item=(pair.name,))
+        for address in () if conf.gateway else addresses:
+            yield Element(set=f"confined{address.version}", item=(conf.bridge, str(address)))
 
 
 def _result(request: Request, seen: Seen, pair: Veth, addressed: Result) -> Result:

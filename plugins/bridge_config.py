@@ -59,6 +59,8 @@ class BridgeConf(NetConf):
     vlanTrunk: tuple[VlanTrunk, ...] = ()
     preserveDefaultVlan: bool = True
     macspoofchk: bool = False
+    ipspoofchk: bool = False
+    """pynet's own: the reference has nothing like it."""
     enabledad: bool = False
     disableContainerInterface: bool = False
     portIsolation: bool = False
@@ -75,6 +77,8 @@ class BridgeConf(NetConf):
             raise ValueError(f"mtu: {self.mtu} is not within {MIN_MTU}..{MAX_MTU}, nor 0")
         if self.disableContainerInterface and get(self.ipam, "type"):
             raise ValueError("cannot use IPAM when disableContainerInterface is set")
+        if self.ipspoofchk and not get(self.ipam, "type"):
+            raise ValueError("ipspoofchk: without ipam no address of the container is known")
         if self.ipMasqBackend not in ("", "iptables", "nftables"):
             raise ValueError(f'ipMasqBackend: "{self.ipMasqBackend}" is not iptables or nftables')
         self.tagged_vlans()

@@ -1,8 +1,9 @@
-"""MAC addresses as configurations give them."""
+"""MAC addresses as configurations give them, and what follows from one."""
 
 from __future__ import annotations
 
 import re
+from ipaddress import IPv6Address
 
 from ..model.errors import ConfigError
 
@@ -19,3 +20,11 @@ def unicast_mac(text: str) -> str:
     if text and (not _MAC.fullmatch(text) or int(mac[:2], 16) & 1 or mac == _NO_MAC):
         raise ConfigError(f'mac: "{text}" is not a unicast MAC address (six bytes as in 02:..)')
     return mac
+
+
+def link_local(mac: str) -> IPv6Address:
+    """The address that Linux gives an interface with this MAC (RFC 4291, appendix A)."""
+    raw = bytes.fromhex(mac.replace(":", ""))
+    return IPv6Address(
+        b"\xfe\x80".ljust(8, b"\0") + bytes((raw[0] ^ 2,)) + raw[1:3] + b"\xff\xfe" + raw[3:]
+    )

@@ -1,0 +1,113 @@
+"""What a container's port may send: the `bridge` table, and who the host forwards nothing for.
+
+Rules that hold here:
+- A guarded port is let through by what is known of it, all else is dropped: a protocol that
+  nobody has thought of can't be the way around.
+- A frame is judged by the protocol that its own bytes name: `meta protocol`, which nft puts
+  before some matches and not before others, is of what is behind the first VLAN tag.
+"""
+
+from __future__ import annotations
+
+from .nft_shapes import NftSet, Rule, TableLayout
+
+FRAME_SETS = (
+    NftSet("guarded", "bridge", ("ifname",), "ports that may send from known MACs only"),
+    NftSet("allowed", "bridge", ("ifname", "ether_addr"), "guarded ports and their MACs"),
+    NftSet("addressed", "bridge", ("ifname",), "ports that may send from known addresses only"),
+    NftSet("addressed4", "bridge", ("ifname", "ipv4_addr"), "those ports and their addresses"),
+    NftSet("addressed6", "bridge", ("ifname", "ipv6_addr"), "those ports and their addresses"),
+)
+ROUTE_SETS = (
+    NftSet("confined4", "inet", ("ifname", "ipv4_addr"), "bridges that nobody is routed from"),
+    NftSet("confined6", "inet", ("ifname", "ipv6_addr"), "bridges that nobody is routed from"),
+)
+
+_ADDRESSES = (
+    # A receiver takes off the tags of VLAN 0, two of them if need be.
+    Rule("addresses", "ether type != { ip, arp, ip6 } drop", "no other protocol, and no VLAN tag"),
+    Rule("addresses", "iifname . ip saddr @addressed4 accept", "its own addresses, IPv4"),
+    Rule("addresses", "iifname . arp saddr ip @addressed4 accept", "its own addresses, ARP"),
+    # RFC 5227, section 2.1.1
+    Rule(
+        "addresses",
+        "arp saddr ip 0.0.0.0 iifname . arp daddr ip @addressed4 accept",
+        "whether somebody has its addresses, ARP",
+    ),
+    # RFC 2131, section 4.1
+    Rule(
+        "addresses",
+        "ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept",
+        "who has no address asks for one",
+    ),
+    # They come from a link-local address, as from any router (RFC 4861, section 4.2).
+    Rule(
+        "addresses",
+        "icmpv6 type { nd-router-advert, nd-redirect } drop",
+        "it is nobody's router",
+    ),
+    # What is claimed is the target. nft can't look that up beside the port before its version
+    # 1.0.9 (`icmpv6 taddr`), but it can be put where the next rules look: with Linux it stands
+    # there already.
+    Rule(
+        "addresses",
+        "icmpv6 type nd-neighbor-advert ip6 saddr set @th,64,128",
+        "a claim comes from what it claims",
+    ),
+    # RFC 4862, section 5.4.2
+    Rule(
+        "addresses",
+        "ip6 saddr :: icmpv6 type nd-neighbor-solicit ip6 saddr set @th,64,128"
+        " iifname . ip6 saddr @addressed6 ip6 saddr set :: accept",
+        "whether somebody has its addresses, IPv6",
+    ),
+    Rule("addresses", "iifname . ip6 saddr @addressed6 accept", "its own addresses, IPv6"),
+    # RFC 3590 and RFC 4861, section 4.1: sent while the first address is still tentative.
+    Rule(
+        "addresses",
+        "ip6 saddr :: icmpv6 type"
+        " { mld-listener-report, mld2-listener-report, nd-router-solicit } accept",
+        "who has no address yet joins in",
+    ),
+    Rule("addresses", "drop", "nobody else's address"),
+)
+
+FRAMES = TableLayout(
+    family="bridge",
+    chains={
+        "guard": "",
+        "addresses": "",
+        "prerouting": "type filter hook prerouting priority -300; policy accept;",
+        "input": "type filter hook input priority -300; policy accept;",
+    },
+    rules=(
+        Rule(
+            "guard",
+            "iifname @guarded iifname . ether saddr != @allowed drop",
+            "a guarded port sends from its own MACs only",
+        ),
+        Rule("guard", "iifname @addressed jump addresses", "and from its own addresses only"),
+        *_ADDRESSES,
+        Rule("prerouting", "jump guard", "what comes from a port"),
+        # The bridge takes these by themselves (IEEE 802.1Q, table 8-1): it learns their source
+        # and gives them to the host, and the hook before that is passed by.
+        Rule(
+            "input",
+            "ether daddr and ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 jump guard",
+            "what comes for the bridge's own addresses",
+        ),
+    ),
+    needs="CONFIG_NF_TABLES_BRIDGE",
+)
+"""The table of family `bridge`."""
+
+CONFINED = tuple(
+    Rule(
+        "forward",
+        f"iifname . {protocol} saddr @confined{family} oifname . {protocol} saddr"
+        f" != @confined{family} drop",
+        f"from a network without a gateway nothing goes on, IPv{family}",
+    )
+    for family, protocol in ((4, "ip"), (6, "ip6"))
+)
+"""With br_netfilter what stays on the bridge passes here, too, and goes on."""
