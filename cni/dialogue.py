@@ -38,7 +38,7 @@ def read_request(plugin: Plugin, environ: Mapping[str, str], stdin: bytes, host:
     network = network_name(config)
     cni_version = version.of_config(config)
     version.check(call.command, cni_version, plugin.versions)
-    conf = _conf(plugin, call.command, config, stdin)
+    conf, common = _conf(plugin, call.command, config, stdin)
     return Request(
         call.command,
         plugin.name,
@@ -55,6 +55,7 @@ def read_request(plugin: Plugin, environ: Mapping[str, str], stdin: bytes, host:
         prev_result=_prev_result(plugin, call.command, config, cni_version),
         valid_attachments=_valid_attachments(config) if call.command is Command.GC else None,
         host=host,
+        common=common,
     )
 
 
@@ -69,19 +70,24 @@ def _decoded_before(stdin: bytes) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)
-def _parsed_before(plugin: Plugin, stdin: bytes) -> Any:
-    return parse_model(plugin.config, _decoded(stdin))
+def _parsed_before(plugin: Plugin, stdin: bytes) -> tuple[Any, dict[str, Any]]:
+    return parse_model(plugin.config, _decoded(stdin)), {}
 
 
-def _conf(plugin: Plugin, command: Command, config: Mapping[str, Any], stdin: bytes) -> Any:
-    """The plugin's model; None for a DEL whose configuration is wrong by now: records do."""
+def _conf(
+    plugin: Plugin, command: Command, config: Mapping[str, Any], stdin: bytes
+) -> tuple[Any, dict[str, Any]]:
+    """The plugin's model, None for a DEL whose configuration is wrong by now: records do.
+
+    With it comes what all requests with this configuration share.
+    """
     try:
         if len(stdin) <= _REMEMBERED:
             return _parsed_before(plugin, stdin)
-        return parse_model(plugin.config, config)
+        return parse_model(plugin.config, config), {}
     except CniError:
         if command is Command.DEL:
-            return None
+            return None, {}
         raise
 
 

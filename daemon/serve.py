@@ -94,7 +94,7 @@ def engine_for(request: Request, call: Call, services: Services, world: KernelWo
     return Engine(
         services.store,
         world,
-        digest(dict(request.config)),
+        _digest(request),
         environ=environ,
         delegate=partial(_delegate, call),
         accepted=call.accepted,
@@ -103,6 +103,12 @@ def engine_for(request: Request, call: Call, services: Services, world: KernelWo
         say=partial(_say, call.stderr, request.plugin),
         expressible=partial(dialogue.result_bytes, cni_version=request.cni_version),
     )
+
+
+def _digest(request: Request) -> str:
+    if "digest" not in request.common:
+        request.common["digest"] = digest(dict(request.config))
+    return str(request.common["digest"])
 
 
 def _say(stderr: int, plugin: str, note: str) -> None:

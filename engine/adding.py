@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from time import monotonic
+from typing import Any
 
 from ..ipam import lessor
 from ..ipam.takeover import takeover
 from ..model.errors import TableMissing, TryLater
 from ..model.plan import Plan
 from ..model.plugin import Plugin
-from ..model.query import Answers, Unanswered
+from ..model.query import Answers, Query, Unanswered
 from ..model.request import Request
 from ..model.resource import Lease, Resource
 from ..model.resources import AddressLease, DelegatedLease
@@ -43,43 +44,43 @@ class Addition:
     timings: Callable[[str, float], None] | None = None
     record: Record | None = None
     answers: Answers = field(default_factory=Answers)
-    _wanted: AddressLease | None = None
+    _wanted: tuple[AddressLease, ...] = ()
     _made: set[Resource] = field(default_factory=set)
 
     def look(self) -> None:
-        """Answer questions until the plan is whole or wants a lease of ours."""
-        while True:
+        """Answer questions until the plan is whole or wants leases of ours."""
+        while not self._wanted:
             try:
                 self.plugin.plan(self.request, self.answers)
                 return
             except Unanswered as gap:
-                question = gap.question
-            if isinstance(question, AddressLease):
-                takeover(self.site.store, question)
-                self._wanted = question
-                return
-            if isinstance(question, DelegatedLease):
-                self._ask_foreign_ipam(question)
-            else:
-                self.answers[question] = self.site.look(question)
+                questions = gap.questions
+            for question in questions:
+                if isinstance(question, AddressLease):
+                    takeover(self.site.store, question)
+                    self._wanted += (question,)
+                elif isinstance(question, DelegatedLease):
+                    self._ask_foreign_ipam(question)
+                else:
+                    self.answers[question] = self.site.look(question)
 
     def pend(self) -> tuple[Record, Plan]:
         """The plan, journalled with its leases, of what is to be made. Raises `RangeFull`."""
         given = Answers(self.answers)
         with self.site.store.write() as tx:
             record = self.record or self._begin(tx)
-            if self._wanted is not None:
-                given[self._wanted] = lessor.take(tx, self._wanted, record)
+            wanted: Iterable[Query[Any] | Lease[Any]] = self._wanted
             while True:
+                for question in wanted:
+                    if isinstance(question, AddressLease):
+                        given[question] = lessor.take(tx, question, record)
+                    else:
+                        given[question] = self.site.look(question)
                 try:
                     plan = self.plugin.plan(self.request, given)
                     break
                 except Unanswered as gap:
-                    question = gap.question
-                if isinstance(question, AddressLease):
-                    given[question] = lessor.take(tx, question, record)
-                else:
-                    given[question] = self.site.look(question)
+                    wanted = gap.questions
             steps = journal.note(tx, self.site.world, record, plan.resources, given)
             record = tx.pend(record, steps)
         self.record = record

@@ -21,9 +21,9 @@ from ..ipam.takeover import takeover
 from ..model.errors import AlreadyAttached, CniError, Code, ConfigError, RangeFull, TryLater
 from ..model.plan import Drift, Plan
 from ..model.plugin import Plugin
-from ..model.query import Answers, ReplacedBinary, Seen, Unanswered
+from ..model.query import Answers, Query, ReplacedBinary, Seen, Unanswered
 from ..model.request import Request
-from ..model.resource import Resource
+from ..model.resource import Lease, Resource
 from ..model.resources import AddressLease, DelegatedLease
 from ..model.result import Result
 from ..store.records import Record, State
@@ -295,17 +295,18 @@ class Engine:
             try:
                 return ask(request, answers)
             except Unanswered as gap:
-                question = gap.question
-            if isinstance(question, AddressLease):
-                takeover(self.store, question)
-                with self.store.read() as tx:
-                    answers[question] = lessor.peek(
-                        tx, question, request.container, request.interface
-                    )
-            elif isinstance(question, DelegatedLease):
-                raise CniError(f"{question.binary} leases the address: only an ADD can tell which")
-            else:
-                answers[question] = self._site.look(question)
+                questions = gap.questions
+            for question in questions:
+                answers[question] = self._peek(request, question)
+
+    def _peek(self, request: Request, question: Query[Any] | Lease[Any]) -> Any:
+        if isinstance(question, DelegatedLease):
+            raise CniError(f"{question.binary} leases the address: only an ADD can tell which")
+        if not isinstance(question, AddressLease):
+            return self._site.look(question)
+        takeover(self.store, question)
+        with self.store.read() as tx:
+            return lessor.peek(tx, question, request.container, request.interface)
 
     def _tell_delegate(self, command: str, plugin: Plugin, request: Request) -> None:
         """CNI spec 1.1.0, section 4: what concerns leases is passed on to who holds them."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from ..model.errors import AddressInUse
 from ..model.resource import Lease, Resource, Undo
-from ..store.records import Record, Step
+from ..store.records import Record, Shared, Step
 from ..store.store import Reader, Writer
 from .world import World
 
@@ -49,13 +49,16 @@ def note(
     """
     listed = _free(tx, record, resources)
     present = {resource.key for resource in listed}
-    steps = []
-    for position, resource in enumerate(listed):
-        previous = None
-        if resource.is_counted and resource.inside not in present:
-            previous = _join(tx, world, record, resource)
-        steps.append(Step(position, resource, previous, _answer(answers, resource)))
-    return steps
+    previous = _join(
+        tx,
+        world,
+        record,
+        [each for each in listed if each.is_counted and each.inside not in present],
+    )
+    return [
+        Step(position, resource, previous.get(resource.key), _answer(answers, resource))
+        for position, resource in enumerate(listed)
+    ]
 
 
 def _free(tx: Reader, record: Record, resources: Iterable[Resource]) -> tuple[Resource, ...]:
@@ -75,18 +78,32 @@ def _free(tx: Reader, record: Record, resources: Iterable[Resource]) -> tuple[Re
     return tuple(free)
 
 
-def _join(tx: Writer, world: World, record: Record, resource: Resource) -> str | None:
-    """Count `record` among the users; what the first of them found there before."""
-    scope = record.scope(resource)
-    known = tx.shared(scope, resource.key)
-    if known is not None and tx.users(scope, resource.key, at_most=1):
-        return known.previous
+def _join(
+    tx: Writer, world: World, record: Record, resources: Iterable[Resource]
+) -> dict[str, str | None]:
+    """Count `record` among the users of all; by key, what the first of them found there before."""
+    before: dict[str, str | None] = {}
+    for scope, group in groupby(resources, record.scope):
+        listed = list(group)
+        known = tx.all_shared(scope, [resource.key for resource in listed])
+        fresh = []
+        for resource in listed:
+            shared = known.get(resource.key)
+            if shared is None or not shared.used:
+                shared = _found(world, resource, shared)
+                fresh.append((resource, shared))
+            before[resource.key] = shared.previous
+        tx.share(scope, fresh)
+    return before
+
+
+def _found(world: World, resource: Resource, known: Shared | None) -> Shared:
+    """What its first user finds there; `known` is what an earlier first user did."""
     found = resource.may_be_found and world.exists(resource)
     if known is not None and resource.undo is Undo.KEEP:
         found = found and known.found  # ours has been standing here since its last user
     previous = world.previous(resource) if resource.undo is Undo.RESTORE else None
-    tx.share(scope, resource, found=found, previous=previous)
-    return previous
+    return Shared(found, previous)
 
 
 def leave(tx: Writer, record: Record, resource: Resource) -> None:

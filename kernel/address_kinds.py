@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from time import monotonic, sleep
 
 from ..model.errors import KernelError
@@ -11,9 +12,10 @@ from ..model.query import Link
 from ..model.resources import AddressRemoved, GatewayAddress, InterfaceAddress, InterfaceRoute
 from . import addresses, links, routes
 from .handler import Handler, missing
+from .link_batch import LinkHandler
 from .places import Places
 from .refusals import GONE, THERE, tolerating
-from .rtnl import family_of
+from .rtnl import Operation, family_of
 from .rtnl_socket import Socket
 
 _DAD_LIMIT = 5.0
@@ -65,17 +67,18 @@ def _texts(sock: Socket, index: int, cidr: str) -> set[str]:
     return {each.address for each in addresses.on(sock, index, family_of(cidr))}
 
 
-class InterfaceAddressHandler(Handler[InterfaceAddress]):
+class InterfaceAddressHandler(LinkHandler[InterfaceAddress]):
     def exists(self, at: Places, resource: InterfaceAddress) -> bool:
         return _present(at.socket(resource.place), resource.name, resource.address)
 
-    def create(self, at: Places, resource: InterfaceAddress) -> None:
-        sock = at.socket(resource.place)
-        index = links.required_index(sock, resource.name)
-        with tolerating(THERE):
-            sock.transact(addresses.added(index, resource.name, resource.address, dad=resource.dad))
+    def operation(self, resource: InterfaceAddress, index: Callable[[str], int]) -> Operation:
+        name = resource.name
+        return addresses.added(index(name), name, resource.address, dad=resource.dad)
+
+    def settle(self, at: Places, resource: InterfaceAddress) -> None:
         # Detection begins when the link is up; before that there is nothing to wait for.
         if resource.dad and ":" in resource.address:
+            sock = at.socket(resource.place)
             link = links.required(sock, resource.name)
             if link.up:
                 _wait_for_dad(sock, link, resource.address)
@@ -120,8 +123,8 @@ class GatewayAddressHandler(Handler[GatewayAddress]):
             sock.transact(addresses.added(index, resource.name, resource.address))
             # New here. A bridge found without a MAC of its own takes its ports' lowest, which
             # would change under the containers: given the one it has, it keeps it.
-            mac = links.required(sock, resource.name).mac
-            sock.transact(links.address(resource.name, mac))
+            if resource.bridge_mac:
+                sock.transact(links.address(resource.name, resource.bridge_mac))
 
     def verify(self, at: Places, resource: GatewayAddress) -> list[Drift]:
         return _drift(at.socket("host"), resource.name, resource.address)
@@ -144,7 +147,7 @@ class AddressRemovedHandler(Handler[AddressRemoved]):
         return
 
 
-class InterfaceRouteHandler(Handler[InterfaceRoute]):
+class InterfaceRouteHandler(LinkHandler[InterfaceRoute]):
     def exists(self, at: Places, resource: InterfaceRoute) -> bool:
         sock = at.socket(resource.place)
         index = links.index(sock, resource.name)
@@ -152,11 +155,8 @@ class InterfaceRouteHandler(Handler[InterfaceRoute]):
             return False
         return routes.present(sock, _route(resource, index), _text(resource))
 
-    def create(self, at: Places, resource: InterfaceRoute) -> None:
-        sock = at.socket(resource.place)
-        index = links.required_index(sock, resource.name)
-        with tolerating(THERE):
-            sock.transact(routes.appended(_route(resource, index), _text(resource)))
+    def operation(self, resource: InterfaceRoute, index: Callable[[str], int]) -> Operation:
+        return routes.appended(_route(resource, index(resource.name)), _text(resource))
 
     def verify(self, at: Places, resource: InterfaceRoute) -> list[Drift]:
         return [] if self.exists(at, resource) else [missing(f"route {_text(resource)}")]

@@ -14,6 +14,7 @@ from .address_kinds import (
     InterfaceRouteHandler,
 )
 from .handler import Handler
+from .link_batch import LinkHandler
 from .link_kinds import BridgeHandler, LinkUpHandler
 from .port_kinds import BridgePortHandler
 from .sysctl_kinds import ForwardingHandler, SysctlHandler
@@ -47,3 +48,10 @@ HANDLERS: dict[str, Handler[Any]] = {
 def handler(resource: Resource) -> Handler[Any]:
     """Leases are not made by the kernel: KeyError, a programming error."""
     return HANDLERS[resource.kind]
+
+
+def link_handler(resource: Resource) -> LinkHandler[Any]:
+    """That of a resource of batch LINK."""
+    found = handler(resource)
+    assert isinstance(found, LinkHandler)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 from ..model.errors import KernelError
@@ -11,17 +12,19 @@ from ..model.query import Link
 from ..model.resources import Bridge, LinkUp
 from . import links, sysctls
 from .handler import Handler, compare, missing
+from .link_batch import LinkHandler
 from .places import Places
 from .refusals import GONE, THERE, tolerating, vlans_required
+from .rtnl import Operation
 
 
-class LinkUpHandler(Handler[LinkUp]):
+class LinkUpHandler(LinkHandler[LinkUp]):
     def exists(self, at: Places, resource: LinkUp) -> bool:
         found = links.by_name(at.socket(resource.place), resource.name)
         return found is not None and found.up
 
-    def create(self, at: Places, resource: LinkUp) -> None:
-        at.socket(resource.place).transact(links.up(resource.name))
+    def operation(self, resource: LinkUp, index: Callable[[str], int]) -> Operation:
+        return links.up(resource.name)
 
     def verify(self, at: Places, resource: LinkUp) -> list[Drift]:
         found = links.by_name(at.socket(resource.place), resource.name)

@@ -8,7 +8,7 @@ import struct
 
 from ..model.errors import KernelError
 from ..model.query import Link
-from .netlink import NLM_F_CREATE, NLM_F_EXCL, attribute, attributes, nested, string
+from .netlink import NLM_F_CREATE, NLM_F_EXCL, attribute, chosen, nested, string
 from .rtnl import (
     RTM_DELLINK,
     RTM_GETLINK,
@@ -118,8 +118,8 @@ def _one(sock: Socket, body: bytes, command: str) -> bytes | None:
 def parse(body: bytes) -> Link:
     """The link an RTM_NEWLINK tells of."""
     _, _, index, flags, _ = _IFINFO.unpack_from(body)
-    found = dict(attributes(body[_IFINFO.size :], _READ))
-    info = dict(attributes(found.get(IFLA_LINKINFO, b"")))
+    found = chosen(body, _IFINFO.size, _READ)
+    info = chosen(found.get(IFLA_LINKINFO, b""), 0, (IFLA_INFO_KIND, IFLA_INFO_DATA))
     kind = text(info.get(IFLA_INFO_KIND, b""))
     return Link(
         index=index,
@@ -149,7 +149,7 @@ def is_about(body: bytes, index: int) -> bool:
 
 
 def _filters_vlans(info: dict[int, bytes]) -> bool:
-    data = dict(attributes(info.get(IFLA_INFO_DATA, b"")))
+    data = chosen(info.get(IFLA_INFO_DATA, b""), 0, (_IFLA_BR_VLAN_FILTERING,))
     return bool(number(data.get(_IFLA_BR_VLAN_FILTERING, b"")))
 
 

@@ -15,6 +15,7 @@ import os
 import socket
 import stat
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -49,8 +50,7 @@ if sys.version_info >= (3, 12):
         """Put this thread into the network namespace `fd`. Raises OSError."""
         os.setns(fd, CLONE_NEWNET)
 
-    def unshare() -> None:
-        """`unshare -n`, for this thread. Raises OSError."""
+    def _unshare() -> None:
         os.unshare(CLONE_NEWNET)
 
 else:
@@ -63,10 +63,15 @@ else:
         if _libc.setns(fd, CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
-    def unshare() -> None:
-        """`unshare -n`, for this thread. Raises OSError."""
+    def _unshare() -> None:
         if _libc.unshare(CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def unshare() -> None:
+    """`unshare -n`, for this thread. Raises OSError."""
+    _unshare()
+    _here.home = None
 
 
 def open_namespace(path: str) -> int:
@@ -125,30 +130,63 @@ def is_current(fd: int) -> bool:
     return identity(fd) == (status.st_dev, status.st_ino)
 
 
+class _Home:
+    """The namespace this thread is in now, open for as long as the thread lives."""
+
+    def __init__(self) -> None:
+        self.descriptor = own()
+        self.process = os.getpid()
+
+    def __del__(self) -> None:
+        with suppress(AttributeError, OSError):
+            os.close(self.descriptor)
+
+
+class _Whereabouts(threading.local):
+    """Where this thread is: `inside` what it has entered, else at home.
+
+    Home is where it was when it first entered anything. Asking the kernel each time means
+    looking up a path in /proc, which costs more than entering.
+    """
+
+    inside: int | None = None
+    home: _Home | None = None
+
+    def descriptor(self) -> int:
+        if self.inside is not None:
+            return self.inside
+        # After a fork the other process may have gone elsewhere before it came here.
+        if self.home is None or self.home.process != os.getpid():
+            self.home = _Home()
+        return self.home.descriptor
+
+
+_here = _Whereabouts()
+
+
 @contextmanager
 def entered(fd: int) -> Iterator[None]:
     """This thread works inside the namespace `fd`: `nsenter --net=...`.
 
     Raises `NamespaceError` where it may not be entered.
     """
-    if is_current(fd):
+    before = _here.descriptor()
+    if same(fd, before):
         yield
         return
-    home = own()
     try:
-        try:
-            setns(fd)
-        except OSError as error:
-            raise NamespaceError(
-                f"can't enter the network namespace: {error.strerror}; "
-                "that needs CAP_SYS_ADMIN here and in the namespace's user namespace"
-            ) from error
-        try:
-            yield
-        finally:
-            _come_back(home)
+        setns(fd)
+    except OSError as error:
+        raise NamespaceError(
+            f"can't enter the network namespace: {error.strerror}; "
+            "that needs CAP_SYS_ADMIN here and in the namespace's user namespace"
+        ) from error
+    outer, _here.inside = _here.inside, fd
+    try:
+        yield
     finally:
-        os.close(home)
+        _here.inside = outer
+        _come_back(before)
 
 
 def _come_back(home: int) -> None:

@@ -78,14 +78,27 @@ def messages(data: bytes) -> Iterator[Message]:
         offset += length + -length % 4
 
 
-def attributes(data: bytes, wanted: Container[int] | None = None) -> Iterator[tuple[int, bytes]]:
-    """(type without flags, value) of each attribute, in order; of these types, if given."""
+def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """(type without flags, value) of each attribute, in order."""
     offset = 0
     while offset + _ATTRIBUTE.size <= len(data):
         length, type_ = _ATTRIBUTE.unpack_from(data, offset)
         if length < _ATTRIBUTE.size:
             return
-        type_ &= _NLA_TYPE_MASK
-        if wanted is None or type_ in wanted:
-            yield type_, data[offset + _ATTRIBUTE.size : offset + length]
+        yield type_ & _NLA_TYPE_MASK, data[offset + _ATTRIBUTE.size : offset + length]
         offset += length + -length % 4
+
+
+def chosen(data: bytes, offset: int, wanted: Container[int]) -> dict[int, bytes]:
+    """Of the attributes from `offset` on, the values of the wanted types: a link has fifty."""
+    found = {}
+    end = len(data) - _ATTRIBUTE.size
+    unpack = _ATTRIBUTE.unpack_from
+    while offset <= end:
+        length, type_ = unpack(data, offset)
+        if length < 4:
+            break
+        if (kind := type_ & _NLA_TYPE_MASK) in wanted:
+            found[kind] = data[offset + 4 : offset + length]
+        offset += (length + 3) & ~3
+    return found

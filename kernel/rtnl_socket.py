@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Container
 
 from ..model.errors import KernelError
 from . import namespaces
@@ -70,10 +71,11 @@ class Socket:
     def close(self) -> None:
         self.raw.close()
 
-    def transact(self, *operations: Operation) -> None:
+    def transact(self, *operations: Operation, tolerated: Container[int] = ()) -> None:
         """Send them together, wait for all; they are carried out in order, each by itself.
 
-        Raises `KernelError` for the first that was refused; those after it were tried too.
+        Raises `KernelError` for the first that was refused, but with an errno that is
+        `tolerated`; those after it were tried too.
         """
         waiting = self._send(operations, NLM_F_ACK)
         refused: KernelError | None = None
@@ -82,7 +84,7 @@ class Socket:
                 if reply.type != NLMSG_ERROR or reply.sequence not in waiting:
                     continue
                 operation = waiting.pop(reply.sequence)
-                if reply.errno and refused is None:
+                if reply.errno and reply.errno not in tolerated and refused is None:
                     refused = self.refusal(operation, reply)
         if refused is not None:
             raise refused

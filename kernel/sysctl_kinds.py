@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
+
 from ..model.plan import Drift
 from ..model.resources import Forwarding, Sysctl
 from . import sysctls
 from .handler import Handler
+from .namespaces import entered
 from .places import Places
 
 _FORWARDING = {4: "ipv4/ip_forward", 6: "ipv6/conf/all/forwarding"}
@@ -23,6 +27,12 @@ class SysctlHandler(Handler[Sysctl]):
     def create(self, at: Places, resource: Sysctl) -> None:
         namespace = at.namespace(resource.place)
         sysctls.write(namespace, resource.setting, resource.value, optional=resource.optional)
+
+    def create_all(self, at: Places, resources: Sequence[Sysctl]) -> None:
+        """Entering a namespace once for all that is written there."""
+        for place, group in groupby(resources, lambda each: each.place):
+            with entered(at.namespace(place)):
+                super().create_all(at, list(group))
 
     def verify(self, at: Places, resource: Sysctl) -> list[Drift]:
         found = sysctls.read(at.namespace(resource.place), resource.setting)

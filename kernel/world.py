@@ -13,9 +13,11 @@ from ..model.errors import NamespaceError
 from ..model.plan import Drift
 from ..model.query import Query
 from ..model.resource import Resource, Unknown
+from ..model.resources import LINK
 from . import namespaces
 from .handler import missing, raise_all
-from .kinds import handler
+from .kinds import handler, link_handler
+from .link_batch import create_together
 from .looks import Looker
 from .namespaces import same as same_namespace
 from .nft_resources import ElementResource, PartResource
@@ -120,6 +122,9 @@ class KernelWorld:
         return handler(resource).previous(self._at, resource) if self._reaches(resource) else None
 
     def create(self, resources: Sequence[Resource]) -> None:
+        if resources and resources[0].batch == LINK:
+            create_together(self._at, [(link_handler(each), each) for each in resources])
+            return
         for serving, group in groupby(resources, handler):
             serving.create_all(self._at, list(group))
 

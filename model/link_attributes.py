@@ -11,6 +11,9 @@ from typing import ClassVar
 
 from .resource import Resource, Undo
 
+LINK = "link"
+"""The batch of what is one message to rtnetlink each."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LinkAttribute(Resource):
@@ -38,6 +41,7 @@ class LinkUp(LinkAttribute):
     """`ip link set NAME up`; undone by `down`."""
 
     kind = "link-up"
+    batch = LINK
     attribute = "state"
     undo = Undo.DELETE
 

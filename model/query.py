@@ -23,11 +23,11 @@ class Query(Generic[Answer]):
 
 
 class Unanswered(LookupError):
-    """What `Seen` raises: the engine answers `question` and plans again."""
+    """What `Seen` raises: the engine answers the questions and plans again."""
 
-    def __init__(self, question: Query[Any] | Lease[Any]) -> None:
-        super().__init__(question)
-        self.question = question
+    def __init__(self, *questions: Query[Any] | Lease[Any]) -> None:
+        super().__init__(*questions)
+        self.questions = questions
 
 
 class Seen(Protocol):
@@ -38,12 +38,21 @@ class Seen(Protocol):
     @overload
     def __getitem__(self, question: Lease[Answer], /) -> Answer: ...
 
+    def together(self, *questions: Query[Any] | Lease[Any]) -> None:
+        """Have all of these answered before going on: planning again once, not once for each."""
+        ...
+
 
 class Answers(dict[Any, Any]):
     """The `Seen` the engine fills: a dict that tells what it was asked in vain."""
 
     def __missing__(self, question: Query[Any] | Lease[Any]) -> Any:
         raise Unanswered(question)
+
+    def together(self, *questions: Query[Any] | Lease[Any]) -> None:
+        unknown = [question for question in questions if question not in self]
+        if unknown:
+            raise Unanswered(*unknown)
 
 
 # --- the questions there are -------------------------------------------------

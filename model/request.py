@@ -73,6 +73,8 @@ class Request:
     host: str = ""
     memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """What a plan worked out from the request alone: it is asked again after each answer."""
+    common: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What was worked out from `config` alone: every request with the same bytes shares it."""
 
     @property
     def attachment(self) -> Attachment:

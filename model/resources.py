@@ -12,6 +12,7 @@ from typing import Any
 from .forwarding import ForwardAccept as ForwardAccept
 from .forwarding import ForwardJump as ForwardJump
 from .forwarding import ZoneInterface as ZoneInterface
+from .link_attributes import LINK as LINK
 from .link_attributes import AllMulticast as AllMulticast
 from .link_attributes import LinkAddress as LinkAddress
 from .link_attributes import LinkMtu as LinkMtu
@@ -131,6 +132,7 @@ class InterfaceAddress(Resource):
     """
 
     kind = "address"
+    batch = LINK
     identity = ("place", "name", "address")
     name: str
     address: str
@@ -142,7 +144,10 @@ class InterfaceAddress(Resource):
 
 @dataclass(frozen=True, kw_only=True)
 class GatewayAddress(Resource):
-    """`ip addr add ADDRESS dev NAME`, for all containers behind NAME."""
+    """`ip addr add ADDRESS dev NAME`, for all containers behind NAME.
+
+    `bridge_mac` is `BridgePort`'s: with an address of ours, the bridge is given it for good.
+    """
 
     kind = "gateway-address"
     undo = Undo.LAST_USER
@@ -150,6 +155,7 @@ class GatewayAddress(Resource):
     identity = ("name", "address")
     name: str
     address: str
+    bridge_mac: str = ""
 
     def describe(self) -> str:
         return f"gateway address {self.address} on {self.name}"
@@ -177,6 +183,7 @@ class InterfaceRoute(Resource):
     """
 
     kind = "route"
+    batch = LINK
     identity = ("place", "name", "dst", "gw", "priority", "table")
     name: str
     dst: str

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from typing import Any
 
 from ..model.errors import ConfigError
 from ..model.plan import Plan
 from ..model.plugin import Plugin
-from ..model.query import AddressesOn, Link, LinkNamed, Seen
+from ..model.query import AddressesOn, Link, LinkNamed, Query, Seen
 from ..model.request import Attachment, Request, local_mac
 from ..model.resource import Resource
 from ..model.resources import (
@@ -37,6 +38,7 @@ from . import sandbox
 from .bridge_config import BridgeConf, wanted_mac
 from .delegation import (
     foreign_ipam,
+    ipam_questions,
     ipam_status,
     ipam_type,
     leftover_leases,
@@ -66,11 +68,9 @@ class Bridge(Plugin):
         conf: BridgeConf = request.conf
         # All questions first: until they are answered nothing is worked out in vain, and
         # none is left for the store's transaction, in which the lease is taken.
+        seen.together(*_questions(request))
         found = seen[LinkNamed(conf.bridge)]
         foreign_ipam(request, seen)
-        if conf.gateway:
-            seen[LinkNamed(_gateway_link(conf))]
-            seen[AddressesOn(_gateway_link(conf))]
         if found and found.kind != "bridge":
             raise ConfigError(
                 f'bridge: "{conf.bridge}" already exists but is not a bridge'
@@ -116,6 +116,15 @@ class Bridge(Plugin):
         for ip in request.prev_result.ips if request.prev_result else ():
             address = ip_interface(ip.address)
             yield SharedElement(set=f"masquerade{address.version}", item=(str(address.ip),))
+
+
+def _questions(request: Request) -> Iterator[Query[Any]]:
+    conf: BridgeConf = request.conf
+    yield LinkNamed(conf.bridge)
+    yield from ipam_questions(request)
+    if conf.gateway:
+        yield LinkNamed(_gateway_link(conf))
+        yield AddressesOn(_gateway_link(conf))
 
 
 def _told_macs(request: Request) -> Iterator[str]:
@@ -249,6 +258,7 @@ def _gateways(request: Request, seen: Seen, addressed: Result) -> Iterator[Resou
         bridge_mac = _foreign_mac(request, seen[LinkNamed(conf.bridge)])
         yield replace(_vlan_gateway(request, link), bridge_mac=bridge_mac)
     present = [ip_interface(text) for text in seen[AddressesOn(link)]]
+    pinned = "" if conf.vlan else _foreign_mac(request, seen[LinkNamed(link)])
     for ip in addressed.ips:
         network = ip_interface(ip.address).network
         gateway = ip_interface(f"{ip.gateway}/{network.prefixlen}")
@@ -260,7 +270,7 @@ def _gateways(request: Request, seen: Seen, addressed: Result) -> Iterator[Resou
                         " forceAddress replaces it"
                     )
                 yield AddressRemoved(name=link, address=str(other))
-        yield GatewayAddress(name=link, address=str(gateway))
+        yield GatewayAddress(name=link, address=str(gateway), bridge_mac=pinned)
         yield Forwarding(family=network.version)
 
 

@@ -6,8 +6,9 @@ first binary of that name in CNI_PATH is somebody else's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 from ..cni.config import parse_model
 from ..cni.keys import get
@@ -15,7 +16,7 @@ from ..cni.result import from_json
 from ..model.errors import ConfigError, DelegateFailed
 from ..model.plan import Plan
 from ..model.plugin import Plugin
-from ..model.query import PluginBinary, Seen
+from ..model.query import PluginBinary, Query, Seen
 from ..model.request import Request
 from ..model.resource import Resource, encode
 from ..model.resources import DelegatedLease
@@ -26,6 +27,13 @@ def ipam_type(request: Request) -> str:
     """`ipam.type`, "" where the network has no IPAM."""
     kind = get(request.conf.ipam, "type")
     return kind if isinstance(kind, str) else ""
+
+
+def ipam_questions(request: Request) -> Iterator[Query[Any]]:
+    """What `foreign_ipam` will ask."""
+    kind = ipam_type(request)
+    if kind:
+        yield PluginBinary(kind, request.path)
 
 
 def foreign_ipam(request: Request, seen: Seen) -> str:
@@ -92,7 +100,9 @@ def _ours(request: Request, seen: Seen) -> Plan:
 def _inner(request: Request) -> tuple[Plugin, Request]:
     if "ipam" not in request.memo:
         ipam = plugin_named(ipam_type(request))
-        conf = parse_model(ipam.config, request.config)
-        request.memo["ipam"] = ipam, replace(request, conf=conf, memo={})
+        if "ipam" not in request.common:
+            request.common["ipam"] = parse_model(ipam.config, request.config), {}
+        conf, common = request.common["ipam"]
+        request.memo["ipam"] = ipam, replace(request, conf=conf, memo={}, common=common)
     found: tuple[Plugin, Request] = request.memo["ipam"]
     return found

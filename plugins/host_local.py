@@ -69,6 +69,7 @@ class HostLocal(Plugin):
         conf: HostLocalConf = request.conf
         dns = _dns(conf.ipam, seen)
         leases = _leases(request)
+        seen.together(*leases)
         ips = []
         for lease in leases:
             leased = seen[lease]
@@ -87,15 +88,16 @@ class HostLocal(Plugin):
         conf: HostLocalConf = request.conf
         leases = _leases(request)
         if conf.ipam.statusOnExhaustion == "error":
-            for lease in leases:
-                seen[lease]  # what answers finds out whether there is one left
+            seen.together(*leases)  # what answers finds out whether there is one left
 
 
 def _range_sets(request: Request) -> tuple[tuple[Range, ...], ...]:
     """runtimeConfig.ipRanges, then the single `subnet`, then `ranges`: an address from each."""
     ipam = request.conf.ipam
-    runtime = parse_model(RuntimeRanges, request.runtime_config)
-    written = _texts("runtimeConfig.ipRanges", runtime.ipRanges)
+    written: tuple[tuple[RangeText, ...], ...] = ()
+    if request.runtime_config:
+        runtime = parse_model(RuntimeRanges, request.runtime_config)
+        written = _texts("runtimeConfig.ipRanges", runtime.ipRanges)
     if ipam.subnet:
         written += ((ipam.text("ipam"),),)
     written += _texts("ipam.ranges", ipam.ranges)
@@ -127,7 +129,10 @@ def _refuse_more_than_one(sets: tuple[tuple[Range, ...], ...], version: str) -> 
 
 def _leases(request: Request) -> list[AddressLease]:
     if "leases" not in request.memo:
-        request.memo["leases"] = _worked_out(request, _range_sets(request))
+        # The runtime's own ranges are in the same bytes as the network's.
+        if "ranges" not in request.common:
+            request.common["ranges"] = _range_sets(request)
+        request.memo["leases"] = _worked_out(request, request.common["ranges"])
     leases: list[AddressLease] = request.memo["leases"]
     return leases
 

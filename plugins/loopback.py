@@ -15,6 +15,8 @@ from ..model.resources import LinkUp
 from ..model.result import Address, Interface, Result
 
 NAME = "lo"
+_ADDRESSES = AddressesOn(NAME, "sandbox")
+_WITHOUT_IPV6 = SysctlValue("ipv6/conf/lo/disable_ipv6", "sandbox")
 
 
 class Loopback(Plugin):
@@ -24,7 +26,8 @@ class Loopback(Plugin):
     checks_result = False
 
     def plan(self, request: Request, seen: Seen) -> Plan:
-        addresses = seen[AddressesOn(NAME, "sandbox")]
+        seen.together(_ADDRESSES, _WITHOUT_IPV6)
+        addresses = seen[_ADDRESSES]
         for address in addresses:
             if not address.startswith("127.") and address != "::1/128":
                 raise CniError(f"{NAME} in {request.netns} has the non-loopback address {address}")
@@ -45,4 +48,4 @@ class Loopback(Plugin):
 
 
 def _has_ipv6(seen: Seen) -> bool:
-    return seen[SysctlValue("ipv6/conf/lo/disable_ipv6", "sandbox")] == "0"
+    return seen[_WITHOUT_IPV6] == "0"

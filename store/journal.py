@@ -103,6 +103,19 @@ class JournalReader(Session):
         ).fetchone()
         return Shared(bool(row[0]), row[1]) if row else None
 
+    def all_shared(self, scope: str, keys: Sequence[str]) -> dict[str, Shared]:
+        """By key, those of `keys` that were ever shared in `scope`, and whether they are in use."""
+        marks = ", ".join("?" * len(keys))
+        rows = self._sql.execute(
+            "SELECT key, found, previous, EXISTS"
+            " (SELECT 1 FROM step WHERE step.scope = shared.scope AND step.key = shared.key)"
+            f" FROM shared WHERE scope = ? AND key IN ({marks})",
+            (scope, *keys),
+        )
+        return {
+            key: Shared(bool(found), previous, bool(used)) for key, found, previous, used in rows
+        }
+
     def shared_of_kind(self, scope: str, kind: str) -> list[tuple[Resource, bool]]:
         """Each resource of `kind` that was ever shared in `scope`, and whether it was found."""
         rows = self._sql.execute(
@@ -206,11 +219,14 @@ class JournalWriter(JournalReader, LeaseWriter):
         self._sql.execute("DELETE FROM step WHERE record = ?", (record.id,))
         return self.release_record(record.id)
 
-    def share(self, scope: str, resource: Resource, *, found: bool, previous: str | None) -> None:
-        """Remember what the first user of `resource` found there."""
-        self._sql.execute(
+    def share(self, scope: str, resources: Iterable[tuple[Resource, Shared]]) -> None:
+        """Remember what the first user of each found there."""
+        self._sql.executemany(
             "INSERT OR REPLACE INTO shared VALUES (?, ?, ?, ?, ?, ?)",
-            (scope, resource.key, found, previous, *encode(resource)),
+            [
+                (scope, resource.key, shared.found, shared.previous, *encode(resource))
+                for resource, shared in resources
+            ],
         )
 
     def unshare(self, scope: str, key: str) -> None:

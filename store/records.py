@@ -73,10 +73,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Shared:
-    """A resource several attachments use: whether its first user found it, and what was there."""
+    """A resource several attachments use: whether its first user found it, and what was there.
+
+    `used` tells whether any record has it now.
+    """
 
     found: bool
     previous: str | None
+    used: bool = False
 
 
 @dataclass(frozen=True)

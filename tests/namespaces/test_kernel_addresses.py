@@ -122,10 +122,10 @@ def test_detection_on_a_link_that_is_down_is_not_waited_for(world: KernelWorld) 
 def test_a_gateway_address_pins_the_bridges_mac(pair: Pair) -> None:
     """A bridge made without one takes its lowest port's, and would go on changing it."""
     pair.run(pair.host, "ip", "link", "add", "br0", "type", "bridge")
-    gateway = GatewayAddress(name="br0", address="10.2.0.1/24")
+    before = pair.link(pair.host, "br0")["address"]
+    gateway = GatewayAddress(name="br0", address="10.2.0.1/24", bridge_mac=before)
     with pair.world() as world:
         world.create([gateway])
-        before = pair.link(pair.host, "br0")["address"]
         low = Veth(name="low", mac="00:00:00:00:00:01", peer="e", peer_mac="02:00:00:00:00:02")
         world.create([low])
         pair.run(pair.host, "ip", "link", "set", "low", "master", "br0")

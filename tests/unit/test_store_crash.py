@@ -17,7 +17,7 @@ WORKER = """
 import os, signal, sys
 from pathlib import Path
 from pynet.model.resources import AddressLease, LinkUp
-from pynet.store.records import Step
+from pynet.store.records import Shared, Step
 from pynet.store.store import Store
 from pynet.ipam import lessor
 
@@ -41,7 +41,7 @@ for number in range(rounds):
         reached("in pend, leased")
         record = writer.pend(record, [Step(0, lease, answer=leased.address),
                                       Step(1, LinkUp(name="veth"))])
-        writer.share("h", lease, found=True, previous=None)
+        writer.share("h", [(lease, Shared(True, None))])
         reached("in pend")
     reached("after pend")
     with store.write() as writer:

@@ -115,7 +115,7 @@ def test_a_forgotten_record_is_lost_and_its_number_not_reused(store: Store) -> N
 def test_an_exception_rolls_everything_back(store: Store) -> None:
     with pytest.raises(ZeroDivisionError), store.write() as writer:
         begin(writer)
-        writer.share("h1", gateway(), found=True, previous=None)
+        writer.share("h1", [(gateway(), Shared(True, None))])
         raise ZeroDivisionError
     with store.read() as reader:
         assert reader.records() == []
@@ -184,9 +184,9 @@ def test_users_are_counted_where_the_resource_is(store: Store) -> None:
 
 def test_what_is_shared_is_remembered_where_it_is(store: Store) -> None:
     with store.write() as writer:
-        writer.share("h1", gateway(), found=True, previous="0")
-        writer.share("h1", gateway("cni1"), found=False, previous=None)
-        writer.share("h1", LinkUp(name="veth1"), found=True, previous=None)
+        writer.share("h1", [(gateway(), Shared(True, "0"))])
+        writer.share("h1", [(gateway("cni1"), Shared(False, None))])
+        writer.share("h1", [(LinkUp(name="veth1"), Shared(True, None))])
         assert writer.shared("h1", gateway().key) == Shared(found=True, previous="0")
         assert writer.shared("h2", gateway().key) is None
         found = writer.shared_of_kind("h1", "gateway-address")

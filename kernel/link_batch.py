@@ -1,0 +1,43 @@
+"""Kinds that are one rtnetlink message on a link each: neighbours go out together.
+
+A send costs more than what the kernel does for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from itertools import groupby
+from typing import Any, TypeVar
+
+from . import links
+from .handler import Handler
+from .places import Places
+from .refusals import THERE
+from .rtnl import Operation
+
+Kind = TypeVar("Kind", bound=Any)
+
+
+class LinkHandler(Handler[Kind]):
+    def operation(self, resource: Kind, index: Callable[[str], int]) -> Operation:
+        """What makes it; `index` tells that of a link. What is there already is no error."""
+        raise NotImplementedError
+
+    def settle(self, at: Places, resource: Kind) -> None:
+        """Wait until it is usable, once it is made."""
+
+    def create(self, at: Places, resource: Kind) -> None:
+        create_together(at, [(self, resource)])
+
+
+def create_together(at: Places, pairs: Sequence[tuple[LinkHandler[Any], Any]]) -> None:
+    """All of them, in order, in one send for each place. Raises `KernelError`."""
+    for place, group in groupby(pairs, lambda pair: pair[1].place):
+        listed = list(group)
+        sock = at.socket(place)
+        index = cache(partial(links.required_index, sock))
+        operations = [handler.operation(resource, index) for handler, resource in listed]
+        sock.transact(*operations, tolerated=THERE)
+        for handler, resource in listed:
+            handler.settle(at, resource)
