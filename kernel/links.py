@@ -41,8 +41,12 @@ IFLA_INFO_DATA = 2
 IFLA_INFO_SLAVE_KIND = 4
 IFLA_INFO_SLAVE_DATA = 5
 _IFLA_BR_VLAN_FILTERING = 7
+_IFLA_BR_MULTI_BOOLOPT = 46
 _VETH_INFO_PEER = 1
 _RTEXT_FILTER_SKIP_STATS = 1 << 3
+
+# linux/if_bridge.h: struct br_boolopt_multi, value and mask
+_NO_LL_LEARN = struct.pack("=II", 1 << 0, 1 << 0)
 
 # net/if.h
 IFF_UP = 0x1
@@ -189,15 +193,22 @@ def required(sock: Socket, name: str) -> Link:
 
 
 def bridge(name: str, mac: str, *, vlan_filtering: bool) -> Operation:
-    """`ip link add NAME address MAC type bridge [vlan_filtering 1]`"""
-    data = nested(IFLA_INFO_DATA, u8(_IFLA_BR_VLAN_FILTERING, 1)) if vlan_filtering else b""
+    """`ip link add NAME address MAC type bridge no_linklocal_learn 1 [vlan_filtering 1]`
+
+    From frames to the bridge's own addresses (IEEE 802.1Q, table 8-1) it would learn where a MAC
+    is without asking any table, so that whoever sends one takes another's.
+    """
+    options = attribute(_IFLA_BR_MULTI_BOOLOPT, _NO_LL_LEARN)
+    if vlan_filtering:
+        options += u8(_IFLA_BR_VLAN_FILTERING, 1)
+    data = nested(IFLA_INFO_DATA, options)
     info = nested(IFLA_LINKINFO, string(IFLA_INFO_KIND, "bridge"), data)
     suffix = " vlan_filtering 1" if vlan_filtering else ""
     return Operation(
         RTM_NEWLINK,
         NLM_F_CREATE | NLM_F_EXCL,
         _ANY + _named(name, mac) + info,
-        f"ip link add {name} address {mac} type bridge{suffix}",
+        f"ip link add {name} address {mac} type bridge no_linklocal_learn 1{suffix}",
     )
 
 

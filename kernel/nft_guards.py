@@ -19,6 +19,7 @@ FRAME_SETS = (
     NftSet("addressed6", "bridge", ("ifname", "ipv6_addr"), "those ports and their addresses"),
 )
 ROUTE_SETS = (
+    NftSet("bridged", "inet", ("ifname",), "ports that may send to their bridge only"),
     NftSet("confined4", "inet", ("ifname", "ipv4_addr"), "bridges that nobody is routed from"),
     NftSet("confined6", "inet", ("ifname", "ipv6_addr"), "bridges that nobody is routed from"),
 )
@@ -75,31 +76,27 @@ _ADDRESSES = (
 FRAMES = TableLayout(
     family="bridge",
     chains={
-        "guard": "",
         "addresses": "",
         "prerouting": "type filter hook prerouting priority -300; policy accept;",
-        "input": "type filter hook input priority -300; policy accept;",
     },
     rules=(
         Rule(
-            "guard",
+            "prerouting",
             "iifname @guarded iifname . ether saddr != @allowed drop",
             "a guarded port sends from its own MACs only",
         ),
-        Rule("guard", "iifname @addressed jump addresses", "and from its own addresses only"),
+        Rule("prerouting", "iifname @addressed jump addresses", "and from its own addresses only"),
         *_ADDRESSES,
-        Rule("prerouting", "jump guard", "what comes from a port"),
-        # The bridge takes these by themselves (IEEE 802.1Q, table 8-1): it learns their source
-        # and gives them to the host, and the hook before that is passed by.
-        Rule(
-            "input",
-            "ether daddr and ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 jump guard",
-            "what comes for the bridge's own addresses",
-        ),
     ),
     needs="CONFIG_NF_TABLES_BRIDGE",
 )
 """The table of family `bridge`."""
+
+PAST_THE_BRIDGE = Rule(
+    "loopback_guard", "iifname @bridged drop", "nothing gets past its bridge into the host"
+)
+"""What comes for the bridge's own addresses (IEEE 802.1Q, table 8-1) the kernel gives to the
+host as if the port were an interface of its own, some of it before it asks any bridge's rules."""
 
 CONFINED = tuple(
     Rule(

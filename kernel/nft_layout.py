@@ -22,7 +22,7 @@ from functools import cache
 from ipaddress import ip_network
 
 from ..model.errors import KernelError
-from .nft_guards import CONFINED, FRAME_SETS, FRAMES, ROUTE_SETS
+from .nft_guards import CONFINED, FRAME_SETS, FRAMES, PAST_THE_BRIDGE, ROUTE_SETS
 from .nft_shapes import TABLE as TABLE
 from .nft_shapes import NftSet as NftSet
 from .nft_shapes import Part as Part
@@ -118,12 +118,17 @@ PUBLISHING = (
     Rule("published", "jump conditional", "ports published on conditions"),
     _PUBLISHED[4][1],
     _PUBLISHED[6][1],
-    # Where route_localnet is set the kernel no longer drops it (what comes *from* 127.0.0.0/8 it
-    # drops all the same, as from any address of the host's own).
+    # Where route_localnet is set the kernel no longer drops these; what comes from the rest of
+    # 127.0.0.0/8 it lets in then, though not from 127.0.0.1, which is an address of its own.
     Rule(
         "loopback_guard",
         "ip daddr 127.0.0.0/8 iifname @loopback_guarded drop",
         "nobody else reaches the host's loopback",
+    ),
+    Rule(
+        "loopback_guard",
+        "ip saddr 127.0.0.0/8 iifname @loopback_guarded drop",
+        "nobody else passes for the host's loopback",
     ),
     # Translated before it is routed, it would get past the kernel's own check.
     Rule("prerouting", "ip daddr 127.0.0.0/8 return", "nothing for loopback comes from outside"),
@@ -185,6 +190,7 @@ TABLES: dict[str, TableLayout] = {
             *PUBLISHING,
             Rule("postrouting", "ip saddr @masquerade4 jump masquerade4", "masqueraded, IPv4"),
             Rule("postrouting", "ip6 saddr @masquerade6 jump masquerade6", "masqueraded, IPv6"),
+            PAST_THE_BRIDGE,
             *CONFINED,
             *INGRESS,
         ),

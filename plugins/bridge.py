@@ -342,6 +342,7 @@ def _guard(conf: BridgeConf, pair: Veth, leased: Result) -> Iterator[Resource]:
         for address in (*addresses, link_local(pair.peer_mac)):
             yield Element(set=f"addressed{address.version}", item=(pair.name, str(address)))
         yield Element(set="addressed", item=(pair.name,))
+        yield Element(set="bridged", item=(pair.name,))
         for address in () if conf.gateway else addresses:
             yield Element(set=f"confined{address.version}", item=(conf.bridge, str(address)))
 

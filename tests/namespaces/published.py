@@ -206,17 +206,29 @@ def _throw(interface: str, mac: str, packet: bytes) -> None:
         sock.sendto(packet, (interface, 0x0800, 0, 0, raw))
 
 
-def datagram(source: str, destination: str, port: int) -> bytes:
-    """An IPv4 packet with a UDP datagram to `port`."""
-    udp = struct.pack("!HHHH", 5555, port, 9, 0) + b"?"
+def datagram(
+    source: str, destination: str, port: int, text: bytes = b"?", *, sender: int = 5555
+) -> bytes:
+    """An IPv4 packet with a UDP datagram from port `sender` to `port`."""
+    udp = struct.pack("!HHHH", sender, port, 8 + len(text), 0) + text
+    return ipv4(source, destination, socket.IPPROTO_UDP, udp)
+
+
+def ipv4(source: str, destination: str, protocol: int, payload: bytes) -> bytes:
     head = struct.pack(
-        "!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 1, 0, 64, socket.IPPROTO_UDP, 0,
+        "!BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), 1, 0, 64, protocol, 0,
         socket.inet_aton(source), socket.inet_aton(destination),
     )  # fmt: skip
-    total = sum(struct.unpack("!10H", head))
+    return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + payload
+
+
+def checksum(data: bytes) -> int:
+    """RFC 1071"""
+    data += bytes(len(data) % 2)
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
     total = (total & 0xFFFF) + (total >> 16)
     total = (total & 0xFFFF) + (total >> 16)
-    return head[:10] + struct.pack("!H", ~total & 0xFFFF) + head[12:] + udp
+    return ~total & 0xFFFF
 
 
 def whereabouts(place: Host | Container) -> tuple[Host, Container | None]:
