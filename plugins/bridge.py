@@ -84,13 +84,15 @@ class Bridge(Plugin):
         _refuse_small_mtu(conf, leased.result)
         addressed = _with_gateways(conf, leased.result)
         gateways = tuple(_gateways(request, seen, addressed)) if conf.gateway else ()
+        # The tables first, so undone last: a container that runs already, or still, finds no
+        # moment in which it is connected and not guarded.
         resources = (
+            *_masquerade(conf, addressed),
+            *_guard(conf, pair, leased.result),
             *wiring,
             *leased.resources,
             *gateways,
             *_inside(conf, pair, addressed),
-            *_masquerade(conf, addressed),
-            *_guard(conf, pair, leased.result),
         )
         return Plan(resources, _result(request, seen, pair, addressed))
 
@@ -104,6 +106,7 @@ class Bridge(Plugin):
         request = replace(request, conf=request.conf or BridgeConf())
         attachment = request.attachment
         pair = _pair(request, attachment.mac("container"))
+        yield pair
         # The configuration may have changed since: its guard is looked for all the same, with
         # every MAC it may have had.
         most = {"macspoofchk": True, "ipspoofchk": True, "isGateway": False}
@@ -111,7 +114,6 @@ class Bridge(Plugin):
         known = request.prev_result or Result()
         for mac in filter(None, dict.fromkeys((*_told_macs(request), pair.peer_mac))):
             yield from _guard(guarded, replace(pair, peer_mac=mac), known)
-        yield pair
         yield from leftover_leases(request)
         for ip in request.prev_result.ips if request.prev_result else ():
             address = ip_interface(ip.address)
@@ -200,7 +202,7 @@ def _layer_2(request: Request, seen: Seen, wiring: tuple[Resource, ...], pair: V
     if not conf.disableContainerInterface:
         ups = (LinkUp(name=pair.peer, place="sandbox", inside=pair.key), *ups)
     bare = Result(dns=conf.dns.to_dns())
-    return Plan((*wiring, *ups, *_guard(conf, pair, bare)), _result(request, seen, pair, bare))
+    return Plan((*_guard(conf, pair, bare), *wiring, *ups), _result(request, seen, pair, bare))
 
 
 # --- addresses and gateways --------------------------------------------------------
