@@ -22,13 +22,13 @@ which costs about 30 ms. Install a C compiler (gcc) and install pynet again to g
 
 
 def compile_launcher(target: Path) -> bool:
-    """Compile launcher.c to `target`; where that fails, say what is lost and return False."""
+    """Compile the launcher to `target`; where that fails, say what is lost and return False."""
     launcher = runpy.run_path(str(PACKAGE / "launcher" / "__init__.py"))
     target.parent.mkdir(parents=True, exist_ok=True)
     # Under another name first: the old one may be running, and a failure must leave nothing.
     fresh = target.with_suffix(".new")
     try:
-        launcher["compile"](fresh, os.environ.get("CC") or "cc")
+        launcher["compile"](fresh, os.environ.get("CC") or None)
     except (OSError, RuntimeError) as error:
         fresh.unlink(missing_ok=True)
         print(WITHOUT.format(error), file=sys.stderr)

@@ -9,7 +9,7 @@ import struct
 from contextlib import closing, suppress
 from dataclasses import dataclass
 
-from ..daemon import wire
+from ..daemon import token, wire
 from ..daemon.about import PLUGIN
 from ..daemon.settings import Settings
 
@@ -77,7 +77,8 @@ def _ask(connection: socket.socket, settings: Settings) -> tuple[str, float]:
     fds = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in _NAMESPACES]
     try:
         fds.append(os.open(settings.state, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
-        socket.send_fds(connection, [wire.encode_request(PLUGIN, {}, b"")], [*fds, 2])
+        fds += [os.dup(2), token.make()]
+        socket.send_fds(connection, [wire.encode_request(PLUGIN, {}, b"")], fds)
     finally:
         for fd in fds:
             with suppress(OSError):

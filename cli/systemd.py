@@ -2,7 +2,7 @@
 
 Rules that hold here:
 - systemd listens at the socket, and starts the daemon for its first caller; the daemon then
-  stays. Until it is up, and wherever it is not, plugins do without (launcher.c).
+  stays. Until it is up, and wherever it is not, plugins do without (launcher/daemon.c).
 - A unit is ours by its first line. What somebody else has written is left alone; changes to
   ours belong into drop-ins (`systemctl edit`), which stay.
 """

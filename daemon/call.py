@@ -26,7 +26,8 @@ class Call:
     accepted: Callable[[], None]
     """Called once, when the attachment's lock is held and before any effect.
 
-    Raises `Declined` where the caller no longer waits: it may have gone one-shot.
+    Takes the request from the caller, who can't go one-shot any more. Raises `Declined`
+    where the caller no longer waits: it may have gone one-shot.
     """
     cancelled: Callable[[], bool]
     """Whether the caller has hung up. Never blocks."""

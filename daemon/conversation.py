@@ -16,7 +16,7 @@ from contextlib import suppress
 from struct import Struct
 
 from ..model.errors import Declined
-from . import wire
+from . import token, wire
 from .call import Call, Reply
 from .descriptors import MOUNTS, NETWORK, USERS, Standing
 
@@ -27,7 +27,6 @@ _CREDENTIALS = Struct("iII")  # struct ucred: pid, uid, gid
 _INT = 4
 _MOST = wire.DESCRIPTORS + 1
 _ANCILLARY = socket.CMSG_SPACE(_MOST * _INT)
-_ACCEPTED = wire.accepted()
 _POLLRDHUP = 0x2000
 
 
@@ -38,6 +37,7 @@ class Conversation:
         self._socket = connection
         self._standing = standing
         self._descriptors: list[int] = []
+        self._token = -1
         self.is_accepted = False
 
     def hear(self) -> Call:
@@ -51,16 +51,19 @@ class Conversation:
             raise Declined(str(error)) from error
 
     def accepted(self) -> None:
-        """Tell the caller that from now on nobody else is to do this.
+        """Take the token: from now on nobody else is to do this.
 
-        Raises `Declined` where it has hung up: it may be one-shot already.
+        Raises `Declined` where the caller waits no longer, and may be one-shot already.
         """
         if self.is_accepted:
             return
+        if self.cancelled():
+            raise Declined("the caller has hung up")
         try:
-            self._socket.sendall(_ACCEPTED)
-        except OSError as error:
-            raise Declined("the caller has hung up") from error
+            if not token.take(self._token):
+                raise Declined("the caller has given up waiting")
+        except wire.Malformed as error:
+            raise Declined(str(error)) from error
         self.is_accepted = True
 
     def cancelled(self) -> bool:
@@ -120,7 +123,7 @@ class Conversation:
         fds, here = self._descriptors, self._standing
         if len(fds) < wire.DESCRIPTORS:
             raise wire.Malformed(f"{len(fds)} descriptors came; {wire.DESCRIPTORS} are the least")
-        host, mounts, users, state, stderr = fds[: wire.DESCRIPTORS]
+        host, mounts, users, state, stderr, self._token = fds[: wire.DESCRIPTORS]
         if here.namespace(host, NETWORK) is None:
             raise wire.Malformed("the first descriptor is no network namespace")
         if here.namespace(users, USERS) != here.users:

@@ -1,6 +1,6 @@
 """Where the state is, where the daemon listens, and whether there is to be one.
 
-The launcher's own reading of the same variables stands in launcher/launcher.c.
+The launcher's own reading of the same variables stands in launcher/settings.c.
 """
 
 from __future__ import annotations

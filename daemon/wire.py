@@ -1,21 +1,20 @@
 """The frames between launcher and daemon: bytes to values and back, no I/O.
 
-The same layout stands at the top of launcher/launcher.c; integers are little-endian:
+The same layout stands at the top of launcher/daemon.c; integers are little-endian:
 
     0  4  magic "pynt"
     4  2  protocol version
-    6  2  kind: 1 request, 2 accepted, 3 declined, 4 reply
+    6  2  kind: 1 request, 3 declined, 4 reply
     8  4  length of the body, at most 16 MiB
 
     request   u32 length of the plugin's name, u32 of the environment, u32 of stdin;
               then these three; the environment is NAME=VALUE entries, each ended by NUL
-    accepted  empty
     declined  the reason, UTF-8
     reply     u32 exit status; then stdout
 
 With a request's first byte go its descriptors (SCM_RIGHTS): the caller's network, mount
-and user namespace, the state directory, a pipe to stderr, and CNI_NETNS if it could be
-opened.
+and user namespace, the state directory, a pipe to stderr, the token (token.py), and
+CNI_NETNS if it could be opened. That a request is accepted is not said: the token is gone.
 
 The header and `declined` stay as they are in every later version of the protocol: a
 launcher must understand the refusal of a daemon of another version.
@@ -29,14 +28,14 @@ from struct import Struct
 from typing import NamedTuple
 
 MAGIC = b"pynt"
-VERSION = 1
+VERSION = 2
 LIMIT = 16 << 20
 """The largest body, in bytes."""
-DESCRIPTORS = 5
+DESCRIPTORS = 6
 """How many descriptors every request carries; CNI_NETNS may be one more."""
 
-REQUEST, ACCEPTED, DECLINED, REPLY = range(1, 5)
-_KINDS = range(REQUEST, REPLY + 1)
+REQUEST, DECLINED, REPLY = 1, 3, 4
+_KINDS = (REQUEST, DECLINED, REPLY)
 
 _HEADER = Struct("<4sHHI")
 _LENGTHS = Struct("<III")
@@ -122,10 +121,6 @@ def _environ(text: str) -> dict[str, str]:
     # getenv() finds the first of two entries: reversed, the first is the one that stays.
     pairs = [entry.partition("=") for entry in reversed(text.split("\0"))]
     return {key: value for key, equals, value in pairs if equals}
-
-
-def accepted() -> bytes:
-    return _frame(ACCEPTED, b"")
 
 
 def declined(reason: str) -> bytes:

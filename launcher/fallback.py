@@ -1,6 +1,6 @@
 """The launcher in Python, for installs without a C compiler: the same behaviour, 30 ms later.
 
-launcher.c is the specification; what is said there is not said again here. No module is
+The C files are the specification; what is said there is not said again here. No module is
 imported that a warm daemon's answer can do without.
 """
 
@@ -13,7 +13,7 @@ import sys
 import time
 from typing import NoReturn
 
-from ..daemon import wire
+from ..daemon import token, wire
 from . import CONFIGURATION
 
 _ONE_SHOT = "from pynet.daemon.one_shot import main; main()"
@@ -33,11 +33,11 @@ _INTERNAL = 999
 
 
 class _NotServed(Exception):
-    """Nothing was accepted, and why."""
+    """Nothing was accepted, nor ever will be, and why."""
 
 
 class _Lost(Exception):
-    """The connection ended, or its time did."""
+    """There is no answer: it was refused, the connection ended, or its time did."""
 
 
 def script(python: str) -> str:
@@ -147,24 +147,19 @@ def _try_daemon(settings: dict[str, str], plugin: str, stdin: bytes) -> None:
 
 
 def _ask(settings: dict[str, str], plugin: str, stdin: bytes) -> wire.Reply:
-    """Raises `_NotServed`; `_Lost` once it was accepted."""
-    deadline = time.monotonic() + int(settings["accept_ms"]) / 1000
-    daemon = _Daemon(_connect(settings), deadline)
-    accepted = False
+    """Raises `_NotServed`; `_Lost` where it was accepted."""
+    patience = int(settings["accept_ms"]) / 1000, int(settings["reply_ms"]) / 1000
+    daemon = _Daemon(_connect(settings), *patience)
     try:
-        daemon.send(wire.encode_request(plugin, os.environ, stdin), settings["state"])
-        while True:
-            kind, length = wire.header(daemon.receive(wire.HEADER_SIZE))
-            body = daemon.receive(length)
-            if kind == wire.REPLY:
-                daemon.relay_stderr()
-                return wire.decode_reply(body)
-            if kind != wire.ACCEPTED or accepted:
-                raise _Lost(body.decode(errors="replace") or "answered out of turn")
-            accepted = True
-            daemon.deadline = time.monotonic() + int(settings["reply_ms"]) / 1000
+        daemon.send(wire.encode_request(plugin, os.environ, stdin), settings.get("state", ""))
+        kind, length = wire.header(daemon.receive(wire.HEADER_SIZE))
+        body = daemon.receive(length)
+        if kind != wire.REPLY:
+            raise _Lost(body.decode(errors="replace"))
+        daemon.relay_stderr()
+        return wire.decode_reply(body)
     except (_Lost, OSError, wire.Malformed, wire.OtherVersion) as error:
-        if accepted:
+        if daemon.owns_request():
             raise _Lost(str(error)) from error
         raise _NotServed(str(error)) from error
     finally:
@@ -193,11 +188,14 @@ def _connect(settings: dict[str, str]) -> socket.socket:
 
 
 class _Daemon:
-    """The connection, and the pipe in which comes what is for our stderr."""
+    """The connection, the token, and the pipe in which comes what is for our stderr."""
 
-    def __init__(self, connection: socket.socket, deadline: float) -> None:
+    def __init__(self, connection: socket.socket, accept: float, reply: float) -> None:
         self._connection = connection
-        self.deadline = deadline
+        self._deadline = time.monotonic() + accept
+        self._reply = reply
+        self._token = token.make()
+        self._owned: bool | None = None  # by the daemon; None: that is not settled
         self._stderr, self._writes_stderr = os.pipe()
         os.set_blocking(self._stderr, False)
         self._poll = select.poll()
@@ -207,6 +205,13 @@ class _Daemon:
     def close(self) -> None:
         self._connection.close()
         os.close(self._stderr)
+        os.close(self._token)
+
+    def owns_request(self) -> bool:
+        """Whether the daemon has accepted it: settles it for good."""
+        if self._owned is None:
+            self._owned = not token.take(self._token)
+        return self._owned
 
     def send(self, frame: bytes, state: str) -> None:
         """Raises `_Lost`, OSError."""
@@ -214,7 +219,7 @@ class _Daemon:
         try:
             fds += [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in _NAMESPACES]
             fds.append(os.open(state, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
-            fds += [self._writes_stderr, *_open_sandbox()]
+            fds += [self._writes_stderr, os.dup(self._token), *_open_sandbox()]
             sent = socket.send_fds(self._connection, [frame], fds)
         finally:
             for fd in {*fds, self._writes_stderr}:
@@ -247,7 +252,7 @@ class _Daemon:
         """Raises `_Lost` at the deadline; leaves where the reader of our stdout is gone."""
         self._poll.register(self._connection, events)
         while True:
-            left = max(0.0, self.deadline - time.monotonic())
+            left = max(0.0, self._deadline - time.monotonic())
             ready = dict(self._poll.poll(left * 1000))
             if self._stderr in ready:
                 self.relay_stderr()
@@ -256,7 +261,9 @@ class _Daemon:
             if ready.get(1, 0) & select.POLLERR:
                 os._exit(1)
             if not ready:
-                raise _Lost("gave no answer in time")
+                if self._owned is not None or not self.owns_request():
+                    raise _Lost("gave no answer in time")
+                self._deadline += self._reply  # it was accepted, and is being answered
             if 1 in ready:
                 self._poll.unregister(1)  # hung up, yet it can be written to
 

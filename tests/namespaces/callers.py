@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pynet import launcher
-from pynet.daemon import home
+from pynet.daemon import home, token, wire
 from pynet.daemon.call import Handler
 from pynet.daemon.descriptors import standing
 from pynet.daemon.server import Server
@@ -126,11 +126,18 @@ def serving(state: Path, handler: Handler, **options: Any) -> Iterator[Server]:
 
 
 Behaviour = Callable[[socket.socket], None]
+TOKEN = wire.DESCRIPTORS - 1
+"""Where it stands among a request's descriptors."""
 
 
 @contextmanager
-def peer(path: Path, behave: Behaviour) -> Iterator[None]:
-    """Listens at `path`, and behaves as told on one connection once a request has begun."""
+def peer(path: Path, behave: Behaviour, *, accepts: bool = False) -> Iterator[list[int]]:
+    """Listens at `path`, and behaves as told on one connection once a request has begun.
+
+    `accepts`: it takes the token first. Yields the request's descriptors, which come into
+    that list with the request.
+    """
+    fds: list[int] = []
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
         listening.listen()
@@ -138,16 +145,29 @@ def peer(path: Path, behave: Behaviour) -> Iterator[None]:
         def work() -> None:
             connection, _ = listening.accept()
             with connection:
-                connection.recv(1 << 16)
+                fds.extend(socket.recv_fds(connection, 1 << 16, wire.DESCRIPTORS + 1)[1])
+                if accepts:
+                    assert token.take(fds[TOKEN])
                 behave(connection)
 
         thread = threading.Thread(target=work)
         thread.start()
-        yield
+        yield fds
         thread.join(30)
         assert not thread.is_alive()
+    for fd in fds:
+        os.close(fd)
 
 
 def until_closed(connection: socket.socket) -> None:
     while connection.recv(1 << 16):
         pass
+
+
+def request_descriptors(state: Path) -> list[int]:
+    """What goes along with a request of this process, but for CNI_NETNS; to be closed."""
+    kinds = ("net", "mnt", "user")
+    fds = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in kinds]
+    fds.append(os.open(state, os.O_PATH | os.O_CLOEXEC))
+    fds.append(os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC))
+    return [*fds, token.make()]

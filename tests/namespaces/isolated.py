@@ -42,7 +42,7 @@ def _put_package(package: Path, kind: str) -> None:
             (package / entry.name).symlink_to(entry.resolve())
     place = package / "launcher"
     place.mkdir()
-    for file in launcher.SOURCE.parent.glob("*.py"):
+    for file in launcher.FOLDER.glob("*.py"):
         shutil.copy(file, place)
     if kind == "compiled":
         launcher.compile(place / "pynet-launcher")

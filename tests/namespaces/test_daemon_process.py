@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from callers import SOURCES, Caller, make_launcher, went_one_shot
+from callers import SOURCES, Caller, error_of, make_launcher, went_one_shot
 
 # The real process but for its handler: one word to say, or as many seconds to wait first.
 DAEMON = """
@@ -22,7 +22,14 @@ from pynet.daemon.call import Reply
 from pynet.daemon.settings import settings
 
 def handler(call):
+    killed = call.environ.get("KILLED")
+    if killed == "before":
+        os.kill(os.getpid(), 9)
     call.accepted()
+    if killed == "after":
+        os.kill(os.getpid(), 9)
+    if "RAN" in call.environ:
+        open(call.environ["RAN"], "w").close()
     os.write(call.stderr, b"working")
     time.sleep(float(call.environ.get("SECONDS", "0")))
     return Reply(0, b"served by %d" % os.getpid())
@@ -110,6 +117,33 @@ def test_after_sigkill_the_next_daemon_takes_over(caller: Caller) -> None:
         assert process.stdout is not None and process.stdout.readline() == b"up\n"
         while (answer := caller.run()).stdout != served_by(process):
             assert went_one_shot(answer)
+
+
+def test_a_request_on_which_the_daemon_dies_runs_one_shot_unless_it_was_accepted(
+    caller: Caller,
+) -> None:
+    for killed in ("before", "after"):
+        with daemon(caller) as process:
+            wait_for(caller)
+            done = caller.run(KILLED=killed)
+            assert process.wait(20) == -signal.SIGKILL
+        if killed == "before":
+            assert went_one_shot(done)
+        else:
+            assert error_of(done)["code"] == 11
+
+
+def test_a_request_that_was_given_up_is_not_run_by_a_daemon_that_wakes(caller: Caller) -> None:
+    with daemon(caller) as process:
+        wait_for(caller)
+        ran = caller.folder / "ran"
+        process.send_signal(signal.SIGSTOP)
+        assert went_one_shot(caller.run(RAN=str(ran), PYNET_ACCEPT_MS="50"))
+        process.send_signal(signal.SIGCONT)
+        assert caller.run().stdout == served_by(process)
+        process.terminate()
+        assert process.wait(20) == 0  # and whatever it had begun is done
+    assert not ran.exists()
 
 
 def test_a_second_daemon_says_so_and_leaves_the_first_alone(caller: Caller) -> None:

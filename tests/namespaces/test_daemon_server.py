@@ -9,19 +9,22 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from callers import (
     CONFIG,
+    TOKEN,
     Caller,
     error_of,
     make_launcher,
+    request_descriptors,
     serving,
     went_one_shot,
 )
 
-from pynet.daemon import wire
+from pynet.daemon import token, wire
 from pynet.daemon.call import Call, Reply
 from pynet.daemon.conversation import Conversation
 from pynet.daemon.descriptors import standing
@@ -178,13 +181,17 @@ def wait_until_gone(path: Path) -> None:
 # --- peers that break the protocol -------------------------------------------------------
 
 
-def exchange(path: Path, *parts: bytes, descriptors: list[int] | None = None) -> bytes:
+def exchange(
+    path: Path, *parts: bytes, descriptors: list[int] | None = None, stays: bool = False
+) -> bytes:
+    """What the daemon says to `parts`; who does not stay has nothing more to say."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(path))
         for part in parts:
             socket.send_fds(connection, [part], descriptors or [])
             descriptors = []
-        connection.shutdown(socket.SHUT_WR)
+        if not stays:
+            connection.shutdown(socket.SHUT_WR)
         answer = b""
         while data := connection.recv(4096):
             answer += data
@@ -199,11 +206,12 @@ REQUEST = wire.encode_request("bridge", {"CNI_COMMAND": "ADD"}, CONFIG)
     [
         ([b""], b"not whole"),
         ([b"GET / HTTP/1.1\r\n\r\n"], b"not the launcher's protocol"),
-        ([b"pynt\x02\x00\x01\x00\x00\x00\x00\x00"], b"version 2"),
+        ([b"pynt\x01\x00\x01\x00\x00\x00\x00\x00"], b"version 1"),
         ([REQUEST[:20]], b"ends in its middle"),
-        ([wire.accepted()], b"a request was expected"),
+        ([wire.declined("")], b"a request was expected"),
+        ([b"pynt\x02\x00\x02\x00\x00\x00\x00\x00"], b"no frame of kind 2"),
         ([REQUEST], b"0 descriptors came"),
-        ([b"pynt\x01\x00\x01\x00\xff\xff\xff\xff"], b"4294967295 bytes"),
+        ([b"pynt\x02\x00\x01\x00\xff\xff\xff\xff"], b"4294967295 bytes"),
     ],
 )
 def test_what_is_no_request_is_declined(caller: Caller, parts: list[bytes], reason: bytes) -> None:
@@ -214,30 +222,69 @@ def test_what_is_no_request_is_declined(caller: Caller, parts: list[bytes], reas
 
 
 def test_a_request_may_come_in_pieces(caller: Caller) -> None:
-    fds = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in ("net", "mnt", "user")]
-    fds += [os.open(caller.state, os.O_PATH), os.open("/dev/null", os.O_WRONLY)]
-    recorder = Recorder()
     pieces = [REQUEST[:5], REQUEST[5:30], REQUEST[30:]]
+    with serving(caller.state, Recorder()), descriptors_of(caller) as fds:
+        answer = exchange(caller.socket, *pieces, descriptors=fds, stays=True)
+    assert answer == wire.encode_reply(0, b"served")
 
-    def handler(call: Call) -> Reply:
-        call.accepted = lambda: None
-        return recorder(call)
 
-    with serving(caller.state, handler):
-        answer = exchange(caller.socket, *pieces, descriptors=fds)
+@contextmanager
+def descriptors_of(caller: Caller) -> Iterator[list[int]]:
+    fds = request_descriptors(caller.state)
+    yield fds
     for fd in fds:
         os.close(fd)
-    assert answer == wire.encode_reply(0, b"served")
 
 
 def test_descriptors_of_another_kind_are_declined(caller: Caller) -> None:
     null = os.open("/dev/null", os.O_RDWR)
     with serving(caller.state, Recorder()):
-        answer = exchange(caller.socket, REQUEST, descriptors=[null] * 5)
+        answer = exchange(caller.socket, REQUEST, descriptors=[null] * 6)
         many = exchange(caller.socket, REQUEST, descriptors=[null] * 40)
     os.close(null)
     assert b"no network namespace" in answer
     assert b"no network namespace" in many
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("taken", b"given up waiting"),
+        ("taken, and it blocks", b"given up waiting"),
+        ("more than one", b"is none"),
+        ("/dev/null", b"is none"),
+        ("/proc/self/ns/net", b"can't be read"),
+        ("an empty pipe", b"given up waiting"),
+    ],
+)
+def test_a_token_that_cant_be_taken_is_declined_at_once(
+    caller: Caller, kind: str, reason: bytes
+) -> None:
+    kept = list(os.pipe())
+    if kind.startswith("/"):
+        sent = os.open(kind, os.O_RDONLY)
+    elif kind == "an empty pipe":
+        sent = os.dup(kept[0])
+    else:
+        sent = os.eventfd(2 if kind == "more than one" else 0, 0 if "blocks" in kind else 0o4000)
+    recorder = Recorder()
+    with serving(caller.state, recorder), descriptors_of(caller) as fds:
+        os.dup2(sent, fds[TOKEN])
+        answer = exchange(caller.socket, REQUEST, descriptors=fds, stays=True)
+    for fd in (*kept, sent):
+        os.close(fd)
+    assert wire.header(answer)[0] == wire.DECLINED
+    assert reason in answer
+
+
+def test_a_token_is_asked_for_only_to_accept(caller: Caller) -> None:
+    with (
+        serving(caller.state, lambda call: Reply(0, b"version")),
+        descriptors_of(caller) as fds,
+    ):
+        answer = exchange(caller.socket, REQUEST, descriptors=fds)
+        assert token.take(fds[TOKEN])
+    assert answer == wire.encode_reply(0, b"version")
 
 
 def test_acceptance_is_declined_to_a_caller_that_has_left(tmp_path: Path) -> None:
@@ -273,16 +320,15 @@ def test_a_thousand_requests_leave_no_descriptor_and_no_thread(caller: Caller) -
         return Reply(0, b"")
 
     frame = wire.encode_request("bridge", {}, b"")
-    sent = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in ("net", "mnt", "user")]
-    sent += [os.open(caller.state, os.O_PATH), os.open("/dev/null", os.O_WRONLY)]
-    sent.append(os.open("/proc/self/ns/net", os.O_RDONLY))
+    sandbox = os.open("/proc/self/ns/net", os.O_RDONLY)
 
     def ask(_: int) -> None:
-        with socket.socket(socket.AF_UNIX) as connection:
+        with socket.socket(socket.AF_UNIX) as connection, descriptors_of(caller) as fds:
             connection.connect(str(caller.socket))
-            socket.send_fds(connection, [frame], sent)
-            while connection.recv(4096):
-                pass
+            socket.send_fds(connection, [frame], [*fds, sandbox])
+            answer = connection.recv(4096)
+            assert wire.header(answer)[0] == wire.REPLY
+            assert connection.recv(4096) == b""
 
     with serving(caller.state, handler), ThreadPoolExecutor(8) as pool:
         list(pool.map(ask, range(20)))
@@ -290,7 +336,6 @@ def test_a_thousand_requests_leave_no_descriptor_and_no_thread(caller: Caller) -
         list(pool.map(ask, range(1000)))
         after = len(list(Path("/proc/self/fd").iterdir()))
         threads = [thread for thread in threading.enumerate() if thread.name == "pynetd-request"]
-    for fd in sent:
-        os.close(fd)
+    os.close(sandbox)
     assert after <= before + 8  # at most what is just being closed
     assert len(threads) < 20

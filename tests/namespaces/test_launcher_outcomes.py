@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 from callers import (
     CONFIG,
+    TOKEN,
     Behaviour,
     Caller,
     error_of,
@@ -25,7 +27,7 @@ from callers import (
     went_one_shot,
 )
 
-from pynet.daemon import wire
+from pynet.daemon import token, wire
 from pynet.daemon.call import Call, Handler, Reply
 
 LARGE = b" " * (wire.LIMIT // 2)
@@ -63,6 +65,7 @@ def hold(*frames: bytes) -> Behaviour:
     return behave
 
 
+OTHER_KIND = b"pynt\x02\x00\x02\x00\x00\x00\x00\x00"
 OTHER_VERSION = b"pynt\x63\x00\x03\x00\x00\x00\x00\x00"
 
 
@@ -73,37 +76,46 @@ OTHER_VERSION = b"pynt\x63\x00\x03\x00\x00\x00\x00\x00"
         say(),
         say(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
         say(OTHER_VERSION),
-        say(wire.accepted()[:7]),
+        say(OTHER_KIND),
+        say(wire.declined("not mine")[:7]),
         say(wire.encode_reply(0, b"half")[:-2]),
-        say(b"pynt\x01\x00\x04\x00\xff\xff\xff\xff"),
+        say(b"pynt\x02\x00\x04\x00\xff\xff\xff\xff"),
         hold(),
-        hold(wire.accepted()[:5]),
+        hold(wire.encode_reply(0, b"half")[:-2]),
     ],
     ids=[
-        "declined", "closed", "garbage", "other version", "half an acceptance", "half a reply",
-        "a reply beyond the limit", "silent", "silent in the middle",
+        "declined", "closed", "garbage", "other version", "other kind", "half a header",
+        "half a reply", "a reply beyond the limit", "silent", "silent in the middle",
     ],
 )  # fmt: skip
-def test_what_was_not_accepted_runs_one_shot(caller: Caller, behave: Behaviour) -> None:
-    with peer(caller.socket, behave):
+def test_what_was_not_accepted_runs_one_shot_and_never_elsewhere(
+    caller: Caller, behave: Behaviour
+) -> None:
+    with peer(caller.socket, behave) as fds:
         assert went_one_shot(caller.run(PYNET_ACCEPT_MS="300"))
+        assert not token.take(fds[TOKEN])
 
 
 @pytest.mark.parametrize(
     "behave",
     [
-        say(wire.accepted()),
-        hold(wire.accepted()),
-        say(wire.accepted(), b"garbage, twelve and more"),
-        say(wire.accepted(), wire.encode_reply(0, b"half")[:-2]),
-        say(wire.accepted(), wire.declined("too late")),
-        say(wire.accepted(), wire.accepted()),
+        say(),
+        hold(),
+        say(b"garbage, twelve and more"),
+        say(wire.encode_reply(0, b"half")[:-2]),
+        hold(wire.encode_reply(0, b"half")[:-2]),
+        say(wire.declined("too late")),
+        say(OTHER_VERSION),
+        say(OTHER_KIND),
     ],
-    ids=["closed", "silent", "garbage", "half a reply", "declined after all", "accepted twice"],
-)
+    ids=[
+        "closed", "silent", "garbage", "half a reply", "silent in the middle",
+        "declined after all", "other version", "other kind",
+    ],
+)  # fmt: skip
 def test_what_was_accepted_is_never_run_twice(caller: Caller, behave: Behaviour) -> None:
-    with peer(caller.socket, behave):
-        error = error_of(caller.run(PYNET_REPLY_MS="300"))
+    with peer(caller.socket, behave, accepts=True):
+        error = error_of(caller.run(PYNET_ACCEPT_MS="300", PYNET_REPLY_MS="300"))
     assert error["code"] == 11
     assert "not run a second time" in error["msg"]
 
@@ -111,9 +123,40 @@ def test_what_was_accepted_is_never_run_twice(caller: Caller, behave: Behaviour)
 @pytest.mark.parametrize("status", [0, 1, 7])
 def test_an_answer_is_relayed_to_the_byte(caller: Caller, status: int) -> None:
     stdout = bytes(range(256))
-    with peer(caller.socket, say(wire.accepted(), wire.encode_reply(status, stdout))):
+    with peer(caller.socket, say(wire.encode_reply(status, stdout)), accepts=True):
         done = caller.run()
     assert (done.returncode, done.stdout, done.stderr) == (status, stdout, b"")
+
+
+@pytest.mark.parametrize("begun", [0, 5, 14])
+def test_what_was_accepted_is_waited_for(caller: Caller, begun: int) -> None:
+    """Beyond the time for acceptance, of which nothing is said; in the middle of a frame, too."""
+    frame = wire.encode_reply(0, b"x" * 10_000)
+
+    def behave(connection: socket.socket) -> None:
+        connection.sendall(frame[:begun])
+        time.sleep(0.3)
+        connection.sendall(frame[begun:])
+
+    with peer(caller.socket, behave, accepts=True):
+        assert caller.run(PYNET_ACCEPT_MS="50").stdout == b"x" * 10_000
+
+
+def test_daemon_and_launcher_never_both_run_a_request(caller: Caller) -> None:
+    """The daemon accepts at about the time when the launcher gives up."""
+    moments, ran = iter(range(1000)), []
+
+    def handler(call: Call) -> Reply:
+        time.sleep(next(moments) % 16 / 2000)
+        call.accepted()
+        ran.append(call.environ["NUMBER"])
+        return Reply(0, b"served")
+
+    with serving(caller.state, handler):
+        done = [caller.run(NUMBER=str(n), PYNET_ACCEPT_MS="4") for n in range(48)]
+    served = [str(n) for n, each in enumerate(done) if each.stdout == b"served"]
+    assert all(went_one_shot(each) for each in done if each.stdout != b"served")
+    assert ran == served
 
 
 def test_an_answer_may_come_without_acceptance_and_in_pieces(caller: Caller) -> None:

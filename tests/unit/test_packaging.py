@@ -61,6 +61,13 @@ def modules(tree: Path) -> set[str]:
     return {str(path.relative_to(tree)) for path in paths} | {"__init__.py"}
 
 
+def sources(tree: Path) -> set[str]:
+    """What the launcher is compiled from, as paths in a wheel."""
+    found = {f"pynet/launcher/{path.name}" for path in (tree / "launcher").glob("*.[ch]")}
+    assert {"pynet/launcher/main.c", "pynet/launcher/launcher.h"} <= found
+    return found
+
+
 def folders(tree: Path) -> set[str]:
     found = {path.name for path in tree.iterdir() if path.is_dir() and path.name.isidentifier()}
     return {name for name in found - ELSEWHERE if list((tree / name).glob("*.py"))}
@@ -84,8 +91,8 @@ def test_a_wheel_holds_every_module_and_the_launcher(clone: Path, tmp_path: Path
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
         launcher = archive.getinfo("pynet/launcher/pynet-launcher")
         assert (launcher.external_attr >> 16) & 0o111
-    extra = {"pynet/py.typed", "pynet/launcher/launcher.c", "pynet/launcher/pynet-launcher"}
-    assert packed == {f"pynet/{name}" for name in modules(clone)} | extra
+    extra = {"pynet/py.typed", "pynet/launcher/pynet-launcher"}
+    assert packed == {f"pynet/{name}" for name in modules(clone)} | sources(clone) | extra
 
 
 def test_a_wheel_is_built_without_a_compiler(clone: Path, tmp_path: Path) -> None:
@@ -111,8 +118,8 @@ def test_a_wheel_can_be_built_from_the_source_distribution(clone: Path, tmp_path
     run(["tar", "-xzf", source, "-C", tmp_path / "unpacked"])
     (tree,) = (tmp_path / "unpacked").iterdir()
     with zipfile.ZipFile(build(tree, tmp_path / "wheels", compiler=False)) as archive:
-        packed = {name for name in archive.namelist() if name.endswith(".py")}
-    assert packed == {f"pynet/{name}" for name in modules(clone)}
+        packed = {name for name in archive.namelist() if name.endswith((".py", ".c", ".h"))}
+    assert packed == {f"pynet/{name}" for name in modules(clone)} | sources(clone)
     assert (tree / "tests" / "unit" / Path(__file__).name).is_file()
 
 
