@@ -31,7 +31,7 @@ from hostile import (
     tap,
     udp,
 )
-from hostile_site import GATEWAY, HOST, NOT_A_GATEWAY, OUTSIDE, STRANGER, Party, Scene
+from hostile_site import GATEWAY, HOST, NOT_A_GATEWAY, OUTSIDE, STRANGER, Party, Scene, know
 from published import checksum, ipv4, mapping
 from scenes import BROADCAST, ip, run
 
@@ -144,15 +144,13 @@ def claim_another_s_address_by_neighbour_discovery(scene: Scene) -> Variants:
 def _believed(scene: Scene, to: Party, family: int, claim: bytes) -> bool:
     """Whether `to` afterwards takes bad's MAC for good's."""
     good, device = scene.good.address[family], scene.interface(to)
-    run(
-        f"ip neigh replace {good} lladdr {scene.good.mac} dev {device} nud reachable", netns=to.name
-    )
+    know(good, scene.good.mac, device, to.name, "reachable")
     time.sleep(0.02)  # a claim as old as the entry is not believed (locktime, in jiffies)
     ear = listener(to.name)
     scene.send(claim, to=to)
     ear.heard()
     (entry,) = ip(f"neigh show {good} dev {device}", to.name)
-    run(f"ip neigh flush to {good} dev {device}", netns=to.name)
+    know(good, scene.good.mac, device, to.name)
     return bool(entry["lladdr"] == scene.bad.mac)
 
 
@@ -250,7 +248,7 @@ def have_the_host_send_on_what_is_from_a_closed_network(scene: Scene) -> Variant
     inmate, mate = (Party.join(name, scene.closed) for name in ("inmate", "mate"))
     bridge = hostile.link_mac("cni2")
     for family, gateway in NOT_A_GATEWAY.items():
-        run(f"ip neigh add {gateway} lladdr {bridge} dev eth0", netns="inmate")
+        know(gateway, bridge, "eth0", "inmate")
         run(f"ip -{family} route add default via {gateway} dev eth0 onlink", netns="inmate")
         for to, address in (("outside", OUTSIDE[family]), ("good", scene.good.address[family])):
             ear, gate = tap("eth0", to), tap("eth0", "mate")

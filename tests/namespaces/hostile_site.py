@@ -72,6 +72,14 @@ class Scene:
         )
         self.other = Party.join("other", network("db", "cni1", ipMasq=False))
         self.host = Party("", link_mac("cni0"), GATEWAY, "")
+        # Nothing the host sends on waits for an answer meanwhile.
+        for bridge, party in (
+            *(("cni0", party) for party in (self.bad, self.good, self.friend)),
+            ("cni1", self.other),
+            ("out0", Party("outside", link_mac("eth0", "outside"), OUTSIDE, "")),
+        ):
+            for address in party.address.values():
+                know(address, party.mac, bridge)
         for setting in ("ipv6.conf.eth0.accept_dad=1", "ipv4.neigh.eth0.locktime=0"):
             run(f"sysctl -qw net.{setting}", netns="friend")
         run("sysctl -qw net.ipv4.neigh.cni0.locktime=0")
@@ -91,6 +99,11 @@ class Scene:
 
     def end(self, to: Party, port: int = PORT) -> bytes:
         return frame(self.bad.mac, to.mac, udp(self.bad.address[4], to.address[4], END, port))
+
+
+def know(address: str, mac: str, device: str, netns: str = "", state: str = "permanent") -> None:
+    """An entry of the neighbour table."""
+    run(f"ip neigh replace {address} lladdr {mac} dev {device} nud {state}", netns=netns)
 
 
 def _a_way_out() -> None:

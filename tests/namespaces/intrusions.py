@@ -11,7 +11,7 @@ from collections.abc import Callable
 import hostile
 from attempts import FORGED, Variants
 from hostile import END, PORT, RESERVED, frame, link_mac, listener, speak, udp
-from hostile_site import GATEWAY, HOST, OUTSIDE, Party, Scene
+from hostile_site import GATEWAY, HOST, OUTSIDE, Party, Scene, know
 from scenes import run
 
 OWN_GATEWAY = {4: "10.2.0.1", 6: "fd00:2::1"}
@@ -24,7 +24,7 @@ def route_over(gateways: dict[int, str]) -> Callable[[Scene], Variants]:
     def intrusion(scene: Scene) -> Variants:
         bridge, subnets = link_mac("cni1"), {4: "10.1.0.0/24", 6: "fd00:1::/64"}
         for family, gateway in gateways.items():
-            run(f"ip neigh replace {gateway} lladdr {bridge} dev eth0", netns="other")
+            know(gateway, bridge, "eth0", "other")
             route = f"{subnets[family]} via {gateway} dev eth0 onlink"
             run(f"ip -{family} route replace {route}", netns="other")
             ear, gate = listener("good"), listener("friend")
@@ -63,9 +63,11 @@ def past_its_bridge(scene: Scene) -> Variants:
 
 
 def as_an_answer(scene: Scene) -> Variants:
-    """good has asked somebody outside, and is masqueraded; bad answers in his place."""
+    """good has asked somebody outside, and is masqueraded; bad answers in their place."""
     for family in (4, 6):
-        speak("good", OUTSIDE[family], b"question", sender=ASKED_FROM)
+        asked = listener("outside")
+        speak("good", OUTSIDE[family], END, sender=ASKED_FROM)
+        asked.heard()
         packet = udp(OUTSIDE[family], HOST[family], FORGED, ASKED_FROM, PORT)
         ear = listener("good", port=ASKED_FROM)
         gate = listener("", GATEWAY[4], PORT + 1)
