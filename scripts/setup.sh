@@ -1,8 +1,11 @@
 # Sourced by the other scripts: goes to the clone, and makes .venv there with pynet and its tools.
 # Sets PYTHON. Quick where all is there already; leaves with 2 where root is needed, saying for what.
+# PYTHON, where the caller sets it, is the interpreter that .venv is made from.
 
 set -eu
 cd "$(dirname "$0")/.."
+chosen=${PYTHON:-}
+path=$PATH
 PATH="$PWD/.venv/bin:$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 PYTHON="$PWD/.venv/bin/python"
 export PATH
@@ -18,18 +21,24 @@ need() {
     esac
 }
 
+can_install() { [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1; }
+
+apt_install() {
+    say "installing Debian packages: $*"
+    { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q --yes \
+        --no-install-recommends "$@"; } 2>&1 </dev/null
+}
+
 # Installs what is missing, or says which command has to be run by root.
 install_missing() {
     [ -n "$missing" ] || return 0
-    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+    if ! can_install; then
         say "needed first, as root: apt-get install --yes$missing"
         exit 2
     fi
-    say "installing Debian packages:$missing"
     log=$(mktemp)
     # shellcheck disable=SC2086 # a list of words
-    if ! { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q --yes \
-        --no-install-recommends $missing; } >"$log" 2>&1 </dev/null; then
+    if ! apt_install $missing >"$log"; then
         cat "$log" >&2
         rm -f "$log"
         say "apt-get could not install:$missing"
@@ -38,13 +47,41 @@ install_missing() {
     rm -f "$log"
 }
 
+# Sets `interpreter`: what .venv is made from. The distribution's own comes before the first in
+# PATH, which may be a version manager's below somebody's home, where no other user can run it.
+choose_interpreter() {
+    tell='import os, sys; print(os.path.realpath(sys.executable)); sys.exit(sys.version_info < (3, 11))'
+    interpreter=
+    if [ -n "$chosen" ]; then set -- "$chosen"; else set -- /usr/bin/python3 python3; fi
+    for candidate; do
+        found=$(PATH=$path && "$candidate" -c "$tell" 2>/dev/null) || continue
+        interpreter=${interpreter:-$found}
+        # What it lacks for a .venv, root installs; a user has to do without it.
+        if [ "$(id -u)" -eq 0 ] || "$found" -c 'import ensurepip, venv' 2>/dev/null; then
+            interpreter=$found
+            break
+        fi
+    done
+    [ -n "$interpreter" ] && return
+    say "needed first: python3, 3.11 or newer${chosen:+; PYTHON=$chosen is not}"
+    exit 2
+}
+
+# The launcher starts 0.25 ms sooner with it, and works without it.
+wish_for_musl() {
+    ! command -v musl-gcc >/dev/null 2>&1 && can_install || return 0
+    apt_install musl-tools >/dev/null || say "going on without musl-tools"
+}
+
+# What .venv was installed from; a compiler that has come or gone makes another launcher.
+stamp() {
+    { cat pyproject.toml setup.py launcher/*.c launcher/*.h launcher/__init__.py
+        command -v musl-gcc || :; } | sha256sum
+}
+
 set_up() {
-    command -v python3 >/dev/null 2>&1 || { say "needed first: python3, 3.11 or newer"; exit 2; }
-    if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
-        say "needed first: python3, 3.11 or newer; this one is $(python3 --version)"
-        exit 2
-    fi
-    python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+    choose_interpreter
+    "$interpreter" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
     need cc gcc
     need /usr/include/stdio.h libc6-dev
     need '/usr/lib/*/libnftables.so.1' libnftables1
@@ -55,17 +92,17 @@ set_up() {
     # One set-up at a time; the lock is the clone itself.
     exec 9<.
     flock 9
-    place="$(python3 --version) $PWD"
+    place="$("$interpreter" --version) $interpreter $PWD"
     if [ "$(cat .venv/pynet-place 2>/dev/null)" != "$place" ]; then
         say "making .venv: pynet and its tools (once, about a minute)"
-        python3 -m venv --clear .venv
+        "$interpreter" -m venv --clear .venv
         printf '%s\n' "$place" >.venv/pynet-place
     fi
-    stamp=$(cat pyproject.toml setup.py launcher/launcher.c launcher/__init__.py | sha256sum)
-    if [ "$(cat .venv/pynet-stamp 2>/dev/null)" != "$stamp" ]; then
+    if [ "$(cat .venv/pynet-stamp 2>/dev/null)" != "$(stamp)" ]; then
+        wish_for_musl
         say "installing pynet into .venv, from the tree"
         "$PYTHON" -m pip install -qq --disable-pip-version-check --editable '.[dev]' </dev/null
-        printf '%s\n' "$stamp" >.venv/pynet-stamp
+        stamp >.venv/pynet-stamp
     fi
     exec 9<&-
 }
