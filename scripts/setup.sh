@@ -50,7 +50,9 @@ install_missing() {
 # Sets `interpreter`: what .venv is made from. The distribution's own comes before the first in
 # PATH, which may be a version manager's below somebody's home, where no other user can run it.
 choose_interpreter() {
-    tell='import os, sys; print(os.path.realpath(sys.executable)); sys.exit(sys.version_info < (3, 11))'
+    tell='import os, sys
+print(os.path.realpath(sys.executable))
+sys.exit(sys.version_info < (3, 11))'
     interpreter=
     if [ -n "$chosen" ]; then set -- "$chosen"; else set -- /usr/bin/python3 python3; fi
     for candidate; do
