@@ -102,13 +102,15 @@ def isolation(name: str, on: bool) -> Operation:
 
 
 def vlans_added(index: int, name: str, pvid: int, tagged: Iterable[tuple[int, int]]) -> Operation:
-    """`bridge vlan add dev NAME vid PVID pvid untagged; bridge vlan add dev NAME vid A-B`"""
-    entries = [_vlan(pvid, _PVID | _UNTAGGED)] if pvid else []
+    """`bridge vlan add dev NAME vid A-B; bridge vlan add dev NAME vid PVID pvid untagged`"""
+    entries = []
     for first, last in tagged:
         if first == last:
             entries.append(_vlan(first, 0))
         else:
             entries += [_vlan(first, _RANGE_BEGIN), _vlan(last, _RANGE_END)]
+    if pvid:  # last: where it is one of those, it is untagged
+        entries.append(_vlan(pvid, _PVID | _UNTAGGED))
     body = header(index, family=_AF_BRIDGE) + nested(_IFLA_AF_SPEC, *entries)
     return Operation(RTM_SETLINK, 0, body, f"bridge vlan add dev {name}")
 

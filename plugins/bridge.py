@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from ipaddress import IPv4Interface, IPv6Interface
 from typing import Any
 
+from ..cni.addresses import interface_of
 from ..model.errors import ConfigError
 from ..model.plan import Plan
 from ..model.plugin import Plugin
@@ -116,7 +117,7 @@ class Bridge(Plugin):
             yield from _guard(guarded, replace(pair, peer_mac=mac), known)
         yield from leftover_leases(request)
         for ip in request.prev_result.ips if request.prev_result else ():
-            address = ip_interface(ip.address)
+            address = interface_of(ip.address)
             yield SharedElement(set=f"masquerade{address.version}", item=(str(address.ip),))
 
 
@@ -188,7 +189,7 @@ def _port(conf: BridgeConf, pair: Veth, bridge_mac: str) -> Iterator[Resource]:
         bridge=conf.bridge,
         hairpin=conf.hairpinMode,
         isolated=conf.portIsolation,
-        pvid=conf.vlan,
+        pvid=conf.untagged_vlan,
         tagged=conf.tagged_vlans(),
         keep_default_vlan=conf.preserveDefaultVlan,
         bridge_mac=bridge_mac,
@@ -222,7 +223,7 @@ def _with_gateways(conf: BridgeConf, leased: Result) -> Result:
     ips = []
     routes = list(leased.routes)
     for ip in leased.ips:
-        network = ip_interface(ip.address).network
+        network = interface_of(ip.address).network
         gateway = ip.gateway
         if conf.gateway:
             gateway = gateway or _first_address(ip.address)
@@ -239,7 +240,7 @@ def _with_gateways(conf: BridgeConf, leased: Result) -> Result:
 
 def _first_address(address: str) -> str:
     """The gateway where none is named, as in the reference."""
-    network = ip_interface(address).network
+    network = interface_of(address).network
     if network.num_addresses == 1:
         raise ConfigError(
             f"isGateway: {address} leaves no address for a gateway; give ipam a wider prefix,"
@@ -259,11 +260,11 @@ def _gateways(request: Request, seen: Seen, addressed: Result) -> Iterator[Resou
     if conf.vlan and not _others_leg(request, seen):
         bridge_mac = _foreign_mac(request, seen[LinkNamed(conf.bridge)])
         yield replace(_vlan_gateway(request, link), bridge_mac=bridge_mac)
-    present = [ip_interface(text) for text in seen[AddressesOn(link)]]
+    present = [interface_of(text) for text in seen[AddressesOn(link)]]
     pinned = "" if conf.vlan else _foreign_mac(request, seen[LinkNamed(link)])
     for ip in addressed.ips:
-        network = ip_interface(ip.address).network
-        gateway = ip_interface(f"{ip.gateway}/{network.prefixlen}")
+        network = interface_of(ip.address).network
+        gateway = interface_of(f"{ip.gateway}/{network.prefixlen}")
         if gateway not in present:
             for other in _in_the_way(gateway, present):
                 if not conf.forceAddress:
@@ -273,7 +274,8 @@ def _gateways(request: Request, seen: Seen, addressed: Result) -> Iterator[Resou
                     )
                 yield AddressRemoved(name=link, address=str(other))
         yield GatewayAddress(name=link, address=str(gateway), bridge_mac=pinned)
-        yield Forwarding(family=network.version)
+    for family in dict.fromkeys(interface_of(ip.address).version for ip in addressed.ips):
+        yield Forwarding(family=family)
 
 
 def _in_the_way(gateway: IPNet, present: list[IPNet]) -> Iterator[IPNet]:
@@ -322,7 +324,7 @@ def _inside(conf: BridgeConf, pair: Veth, addressed: Result) -> Iterator[Resourc
 def _masquerade(conf: BridgeConf, addressed: Result) -> Iterator[Resource]:
     if not conf.ipMasq:
         return
-    addresses = [ip_interface(ip.address) for ip in addressed.ips]
+    addresses = [interface_of(ip.address) for ip in addressed.ips]
     for address in addresses:
         yield MasqueradePrefix(family=address.version, length=address.network.prefixlen)
     # Neighbours, so that they are made in one transaction.
@@ -340,7 +342,7 @@ def _guard(conf: BridgeConf, pair: Veth, leased: Result) -> Iterator[Resource]:
         yield Element(set="allowed", item=(pair.name, pair.peer_mac))
         yield Element(set="guarded", item=(pair.name,))
     if conf.ipspoofchk:
-        addresses = [ip_interface(ip.address).ip for ip in leased.ips]
+        addresses = [interface_of(ip.address).ip for ip in leased.ips]
         for address in (*addresses, link_local(pair.peer_mac)):
             yield Element(set=f"addressed{address.version}", item=(pair.name, str(address)))
         yield Element(set="addressed", item=(pair.name,))

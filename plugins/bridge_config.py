@@ -17,6 +17,8 @@ from ..model.errors import ConfigError
 from ..model.request import Request
 from .mac import unicast_mac
 
+DEFAULT_VLAN = 1
+"""The one that Linux puts a bridge's ports in."""
 MAX_VLAN = 4094
 MIN_MTU, MAX_MTU = 68, 65535
 """The kernel's bounds for bridges and veth pairs (include/uapi/linux/if_ether.h)."""
@@ -91,6 +93,15 @@ class BridgeConf(NetConf):
     @property
     def filters_vlans(self) -> bool:
         return bool(self.vlan or self.vlanTrunk)
+
+    @property
+    def untagged_vlan(self) -> int:
+        """The VLAN of the port's untagged frames; 0 where it stays what the bridge has for it.
+
+        A trunk has one, `preserveDefaultVlan` or not: so it is with the reference plugin.
+        """
+        bare_trunk = self.tagged_vlans() and not self.vlan
+        return DEFAULT_VLAN if bare_trunk and not self.preserveDefaultVlan else self.vlan
 
     def vlans_asked(self) -> str:
         """Keys and values: CNI spec 1.1.0, "Error", wants them named where they can't be had."""

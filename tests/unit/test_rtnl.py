@@ -178,7 +178,7 @@ def test_vlans_are_packed_as_the_bridge_header_says() -> None:
     operation = ports.vlans_added(9, "veth1", 20, ((30, 32), (40, 40)))
     assert operation.type == rtnl.RTM_SETLINK
     pvid, untagged, begin, end = 2, 4, 8, 16
-    assert vlan_entries(operation) == [(pvid | untagged, 20), (begin, 30), (end, 32), (0, 40)]
+    assert vlan_entries(operation) == [(begin, 30), (end, 32), (0, 40), (pvid | untagged, 20)]
     removal = ports.vlan_removed(9, "veth1", 1)
     assert removal.type == rtnl.RTM_DELLINK
     assert vlan_entries(removal) == [(0, 1)]

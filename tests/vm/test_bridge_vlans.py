@@ -305,6 +305,41 @@ def test_untagged_traffic_of_a_trunk_belongs_to_its_vlan() -> None:
     assert heard(ears["c3"]) == []
 
 
+@pytest.mark.parametrize("default", [DEFAULT_VLAN, 5, 0])
+@in_host
+def test_a_trunk_alone_is_untagged_in_the_default_vlan_though_that_goes(default: int) -> None:
+    run(f"ip link add cni0 type bridge vlan_filtering 1 vlan_default_pvid {default}")
+    wanted = trunk({"minID": 20, "maxID": 21}, preserveDefaultVlan=False)
+    runtime = container("c1")
+    result = add(wanted, runtime)
+    found = vlans(result)
+    assert found[DEFAULT_VLAN] == NATIVE
+    assert {vlan for vlan, flags in found.items() if not flags} == {20, 21}
+    succeed("CHECK", {**wanted, "prevResult": result}, runtime)
+    run(f"bridge vlan del dev {result['interfaces'][1]['name']} vid {DEFAULT_VLAN}")
+    error = the_error(drive.call("CHECK", {**wanted, "prevResult": result}, runtime))
+    assert (error["code"], "pvid" in error["msg"]) == (101, True), error
+
+
+@in_host
+def test_untagged_traffic_of_a_trunk_alone() -> None:
+    """With whom it is: those who asked for no VLAN."""
+    add(trunk({"id": 20}, preserveDefaultVlan=False), container("c1"))
+    add(LAYER_2, container("c2"))
+    ear = wire("eth0", "c2")
+    shout("c1", b"untagged", b"end")
+    assert heard(ear) == [b"untagged"]
+
+
+@in_host
+def test_a_trunks_untagged_vlan_may_be_one_of_its_range() -> None:
+    wanted = trunk({"minID": 20, "maxID": 22}, vlan=21, preserveDefaultVlan=False)
+    runtime = container("c1")
+    result = add(wanted, runtime)
+    assert vlans(result) == {20: set(), 21: NATIVE, 22: set()}
+    succeed("CHECK", {**wanted, "prevResult": result}, runtime)
+
+
 @in_host
 def test_check_sees_that_the_trunk_lacks_a_vlan() -> None:
     wanted = trunk({"minID": 20, "maxID": 22})
