@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Interface, IPv6Interface
 
 
 @lru_cache(maxsize=1024)  # the plugins of a chain are all given the same result
@@ -16,6 +20,14 @@ def is_cidr(text: str) -> bool:
     except ValueError:
         return False
     return bool(slash) and length.isdecimal() and length.isascii() and "%" not in address
+
+
+@lru_cache(maxsize=1024)  # of a network's addresses only the container's own is new
+def interface_of(text: str) -> IPv4Interface | IPv6Interface:
+    """`text` parsed. Raises ValueError."""
+    from ipaddress import ip_interface
+
+    return ip_interface(text)
 
 
 def is_address(text: str) -> bool:

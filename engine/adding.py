@@ -44,6 +44,8 @@ class Addition:
     timings: Callable[[str, float], None] | None = None
     record: Record | None = None
     answers: Answers = field(default_factory=Answers)
+    _whole: Plan | None = None
+    """The plan, where it leases nothing of ours."""
     _wanted: tuple[AddressLease, ...] = ()
     _made: set[Resource] = field(default_factory=set)
 
@@ -51,7 +53,7 @@ class Addition:
         """Answer questions until the plan is whole or wants leases of ours."""
         while not self._wanted:
             try:
-                self.plugin.plan(self.request, self.answers)
+                self._whole = self.plugin.plan(self.request, self.answers)
                 return
             except Unanswered as gap:
                 questions = gap.questions
@@ -69,23 +71,25 @@ class Addition:
         given = Answers(self.answers)
         with self.site.store.write() as tx:
             record = self.record or self._begin(tx)
-            wanted: Iterable[Query[Any] | Lease[Any]] = self._wanted
-            while True:
-                for question in wanted:
-                    if isinstance(question, AddressLease):
-                        given[question] = lessor.take(tx, question, record)
-                    else:
-                        given[question] = self.site.look(question)
-                try:
-                    plan = self.plugin.plan(self.request, given)
-                    break
-                except Unanswered as gap:
-                    wanted = gap.questions
+            plan = self._whole or self._plan_with_leases(tx, record, given)
             steps = journal.note(tx, self.site.world, record, plan.resources, given)
             record = tx.pend(record, steps)
         self.record = record
         faults.point()
         return record, replace(plan, resources=tuple(step.resource for step in steps))
+
+    def _plan_with_leases(self, tx: Writer, record: Record, given: Answers) -> Plan:
+        wanted: Iterable[Query[Any] | Lease[Any]] = self._wanted
+        while True:
+            for question in wanted:
+                if isinstance(question, AddressLease):
+                    given[question] = lessor.take(tx, question, record)
+                else:
+                    given[question] = self.site.look(question)
+            try:
+                return self.plugin.plan(self.request, given)
+            except Unanswered as gap:
+                wanted = gap.questions
 
     def _begin(self, tx: Writer) -> Record:
         return tx.begin(

@@ -112,19 +112,18 @@ def _wait_for_dad(sock: Socket, link: Link, cidr: str) -> None:
     )
 
 
-class GatewayAddressHandler(Handler[GatewayAddress]):
+class GatewayAddressHandler(LinkHandler[GatewayAddress]):
     def exists(self, at: Places, resource: GatewayAddress) -> bool:
         return _present(at.socket("host"), resource.name, resource.address)
 
-    def create(self, at: Places, resource: GatewayAddress) -> None:
-        sock = at.socket("host")
-        index = links.required_index(sock, resource.name)
-        with tolerating(THERE):
-            sock.transact(addresses.added(index, resource.name, resource.address))
-            # New here. A bridge found without a MAC of its own takes its ports' lowest, which
-            # would change under the containers: given the one it has, it keeps it.
-            if resource.bridge_mac:
-                sock.transact(links.address(resource.name, resource.bridge_mac))
+    def operation(self, resource: GatewayAddress, index: Callable[[str], int]) -> Operation:
+        return addresses.added(index(resource.name), resource.name, resource.address)
+
+    def settle(self, at: Places, resource: GatewayAddress) -> None:
+        # A bridge found without a MAC of its own takes its ports' lowest, which would change
+        # under the containers: given the one it has, it keeps it.
+        if resource.bridge_mac:
+            at.socket("host").transact(links.address(resource.name, resource.bridge_mac))
 
     def verify(self, at: Places, resource: GatewayAddress) -> list[Drift]:
         return _drift(at.socket("host"), resource.name, resource.address)

@@ -35,6 +35,8 @@ IFLA_LINKINFO = 18
 IFLA_NET_NS_FD = 28
 IFLA_GROUP = 27
 IFLA_EXT_MASK = 29
+IFLA_NUM_TX_QUEUES = 31
+IFLA_NUM_RX_QUEUES = 32
 IFLA_CARRIER = 33
 IFLA_INFO_KIND = 1
 IFLA_INFO_DATA = 2
@@ -65,6 +67,7 @@ def header(index: int = 0, flags: int = 0, change: int = 0, family: int = 0) -> 
 
 
 _ANY = header()
+_ONE_QUEUE = u32(IFLA_NUM_TX_QUEUES, 1) + u32(IFLA_NUM_RX_QUEUES, 1)
 _NO_STATISTICS = u32(IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS)
 
 
@@ -231,9 +234,11 @@ def veth(
 ) -> Operation:
     """`ip link add NAME address MAC mtu MTU type veth peer name PEER address PEER_MAC netns FD`
 
-    The peer comes into being in its namespace, it is never moved there.
+    The peer comes into being in its namespace, it is never moved there. Each end has one queue
+    (`numtxqueues 1 numrxqueues 1`): of the one for each processor that the kernel would make,
+    it uses the first, and registers and removes all of them in sysfs.
     """
-    size = u32(IFLA_MTU, mtu) if mtu else b""
+    size = (u32(IFLA_MTU, mtu) if mtu else b"") + _ONE_QUEUE
     place = b"" if peer_namespace is None else u32(IFLA_NET_NS_FD, peer_namespace)
     other = nested(_VETH_INFO_PEER, _ANY, _named(peer, peer_mac), size, place)
     info = nested(IFLA_LINKINFO, string(IFLA_INFO_KIND, "veth"), nested(IFLA_INFO_DATA, other))

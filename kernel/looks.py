@@ -1,7 +1,12 @@
-"""Answers to a plan's questions."""
+"""Answers to a plan's questions.
+
+`os.path` and no `pathlib`: an ADD looks for its IPAM plugin each time.
+"""
+# ruff: noqa: PTH113, PTH118, PTH119
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,20 +94,20 @@ class Looker:
         ours = "" if query.type in self.our_plugins else None
         self._needs_mounts(f"CNI_PATH ({query.type})")
         for directory in query.path:
-            path = Path(directory, query.type)
-            if _is_file(path):
-                return "" if _is_ours(path) else str(path)
+            path = os.path.join(directory, query.type)
+            if os.path.isfile(path):
+                return "" if _is_ours(path) else path
         return ours
 
     def replaced(self, query: ReplacedBinary) -> str:
         self._needs_mounts(f"CNI_PATH ({query.type})")
         for directory in query.path:
-            path = Path(directory, query.type)
-            if _is_file(path):
-                kept = path.with_name(REPLACED) / query.type
+            path = os.path.join(directory, query.type)
+            if os.path.isfile(path):
+                kept = os.path.join(directory, REPLACED, query.type)
                 # What was a link to another name of ours leads back to us.
-                is_theirs = _is_file(kept) and not _is_ours(kept)
-                return str(kept) if _is_ours(path) and is_theirs else ""
+                is_theirs = os.path.isfile(kept) and not _is_ours(kept)
+                return kept if _is_ours(path) and is_theirs else ""
         return ""
 
     def _needs_mounts(self, path: str) -> None:
@@ -110,15 +115,8 @@ class Looker:
             raise Declined(f"{path} is in another mount namespace than this process")
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a directory we may not search holds nothing, as in the reference
-        return False
-
-
-def _is_ours(path: Path) -> bool:
-    return path.resolve().name == _LAUNCHER
+def _is_ours(path: str) -> bool:
+    return os.path.basename(os.path.realpath(path)) == _LAUNCHER
 
 
 _LOOKS: dict[type[Query[Any]], Callable[[Looker, Any], Any]] = {

@@ -50,7 +50,7 @@ class Answers(dict[Any, Any]):
         raise Unanswered(question)
 
     def together(self, *questions: Query[Any] | Lease[Any]) -> None:
-        unknown = [question for question in questions if question not in self]
+        unknown = [each for each in dict.fromkeys(questions) if each not in self]
         if unknown:
             raise Unanswered(*unknown)
 

@@ -13,7 +13,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Any, ClassVar, Generic, TypeVar
 
 from .query import Place
@@ -117,6 +117,7 @@ class Unknown(Resource):
         return f"{self.unknown_kind} (recorded by another version of pynet)"
 
 
+@lru_cache(maxsize=1024)  # the containers of a network have most of theirs in common
 def encode(resource: Resource) -> tuple[str, str]:
     """(kind, body): the form a record holds it in; fields at their default are left out."""
     if isinstance(resource, Unknown):

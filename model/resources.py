@@ -150,6 +150,7 @@ class GatewayAddress(Resource):
     """
 
     kind = "gateway-address"
+    batch = LINK
     undo = Undo.LAST_USER
     may_be_found = True
     identity = ("name", "address")

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from ipaddress import IPv4Interface, IPv6Interface
 from typing import Literal, Self
 
 from pydantic import model_validator
 
+from ..cni.addresses import interface_of
 from ..cni.config import NetConf
 from ..cni.names import interface_problem
 from ..model.errors import ConfigError
@@ -97,7 +98,7 @@ class Firewall(Plugin):
 
 
 def _addresses(result: Result) -> list[IPNet]:
-    return [ip_interface(ip.address) for ip in result.ips]
+    return [interface_of(ip.address) for ip in result.ips]
 
 
 # --- the host's end of the attachment ---------------------------------------------------

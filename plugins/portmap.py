@@ -7,8 +7,9 @@ for each port, and for the container what masquerades its callers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
+from ipaddress import IPv4Interface, IPv6Interface, ip_address
 
+from ..cni.addresses import interface_of
 from ..model.errors import CniError, ConfigError
 from ..model.plan import Plan
 from ..model.plugin import Plugin
@@ -46,8 +47,10 @@ class Portmap(Plugin):
             request.memo["ports"] = targets, _ports(conf, targets)
         targets, ports = request.memo["ports"]
         used = {family: targets[family] for family in sorted({port.family for port in ports})}
-        listeners = seen[ListenersOn(tuple((port.protocol, port.host_port) for port in ports))]
-        loopback = tuple(_loopback(seen, used, ports)) if conf.snat else ()
+        listening = ListenersOn(tuple((port.protocol, port.host_port) for port in ports))
+        seen.together(listening, *_routes(conf, used, ports))
+        listeners = seen[listening]
+        loopback = tuple(_loopback(seen, _routes(conf, used, ports)))
         resources = (
             *_prefixes(conf, used),
             *_conditions(conf, used).values(),
@@ -81,7 +84,7 @@ def _targets(request: Request, result: Result) -> Targets:
     found: dict[int, IPv4Interface | IPv6Interface] = {}
     for ip in result.ips:
         if _is_on(request.interface, ip, result):
-            address = ip_interface(ip.address)
+            address = interface_of(ip.address)
             found.setdefault(address.version, address)
     return found
 
@@ -187,18 +190,22 @@ def _sources(conf: PortmapConf, targets: Targets) -> Iterator[Resource]:
             yield SharedElement(set=f"published_masquerade{family}", item=(str(address.ip),))
 
 
-def _loopback(
-    seen: Seen, targets: Targets, ports: Iterable[PublishedPort]
-) -> Iterator[SharedElement | Sysctl]:
+def _routes(
+    conf: PortmapConf, targets: Targets, ports: Iterable[PublishedPort]
+) -> tuple[DirectRoute, ...]:
+    """Which interface the container is behind: asked where 127.0.0.1 is to reach it."""
+    if conf.snat and any(port.family == 4 and _is_for_loopback(port) for port in ports):
+        return (DirectRoute(str(targets[4].ip)),)
+    return ()
+
+
+def _loopback(seen: Seen, routes: Iterable[DirectRoute]) -> Iterator[SharedElement | Sysctl]:
     """What lets 127.0.0.1 reach the container, and nobody else reach 127.0.0.1 by it.
 
     `route_localnet` is set on the one interface the container is behind. There the kernel then
     takes packets from and to 127.0.0.0/8; the table drops them.
     """
-    if not any(port.family == 4 and _is_for_loopback(port) for port in ports):
-        return
-    interface = seen[DirectRoute(str(targets[4].ip))]
-    if interface:
+    for interface in filter(None, (seen[route] for route in routes)):
         yield SharedElement(set="loopback_guarded", item=(interface,))
         yield Sysctl(setting=f"ipv4/conf/{interface}/route_localnet", value="1")
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_interface
 from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from ..cni.addresses import is_address, is_cidr
+from ..cni.addresses import interface_of, is_address, is_cidr
 from ..cni.config import ConfigModel
 from ..model.result import Route
 
@@ -32,8 +31,8 @@ class RouteConf(ConfigModel):
     def _is_a_prefix(cls, dst: str) -> str:
         if not is_cidr(dst):
             raise ValueError("not a prefix, such as 10.0.0.0/8")
-        network = ip_interface(dst).network
-        if ip_interface(dst).ip != network.network_address:
+        network = interface_of(dst).network
+        if interface_of(dst).ip != network.network_address:
             raise ValueError(f"host bits are set; the prefix is {network}")
         return dst
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_interface
+from ipaddress import ip_address
 from typing import Any
 
-from ..cni.addresses import is_address, is_cidr
+from ..cni.addresses import interface_of, is_address, is_cidr
 from ..cni.config import ConfigModel, DnsConf, NetConf
 from ..model.errors import ConfigError
 from ..model.plan import Plan
@@ -81,7 +81,7 @@ def _address(where: str, text: str, gateway: str = "") -> Address:
         raise ConfigError(
             f'{where}: "{text}" is not an address with prefix length, such as 10.1.0.5/24'
         )
-    address = ip_interface(text)
+    address = interface_of(text)
     if not gateway:
         return Address(str(address))
     if not is_address(gateway):
@@ -97,7 +97,7 @@ def _with_gateways(addresses: list[Address], given: str) -> list[Address]:
             raise ConfigError(f'CNI_ARGS GATEWAY: "{text}" is not an address')
         gateway = ip_address(text)
         addresses = [
-            Address(one.address, text) if gateway in ip_interface(one.address).network else one
+            Address(one.address, text) if gateway in interface_of(one.address).network else one
             for one in addresses
         ]
     return addresses

@@ -50,6 +50,9 @@ def answers(listeners: tuple[Listener, ...] = (), interface: str = "cni0") -> di
             assert isinstance(question, ListenersOn)
             return listeners
 
+        def together(self, *questions: Any) -> None:
+            pass
+
     return Everything({DirectRoute("10.1.0.2"): interface})
 
 
