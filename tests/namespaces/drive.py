@@ -124,12 +124,17 @@ class Runtime:
         }
 
 
-def call(command: str, config: Any, runtime: Runtime | None = None) -> Outcome:
+def call(
+    command: str,
+    config: Any,
+    runtime: Runtime | None = None,
+    services: Services | None = None,
+) -> Outcome:
     """One plugin call in this process, as the daemon and the one-shot serve it."""
     runtime = runtime or Runtime()
     stdin = config if isinstance(config, bytes) else json.dumps(config).encode()
     plugin = config["type"] if isinstance(config, dict) else "bridge"
-    return raw_call(plugin, runtime.environment(command), stdin)
+    return raw_call(plugin, runtime.environment(command), stdin, services)
 
 
 def prepare(plugin: str, runtime: Runtime) -> dict[str, Any]:
