@@ -8,32 +8,45 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
+from .demo_web import PORT, fetch_page, page_for, serve_page, url
 from .installed import PYNET, install, start_daemon
 from .internet import ADDRESSES, HOST_ADDRESSES, Internet
 from .lab import CommandFailed, Container, Host, Lab, LabError
 from .runtime import Runtime
 
-NETWORK = Runtime(
-    name="demo",
-    plugins=[
-        {
-            "type": "bridge",
-            "bridge": "demo0",
-            "isGateway": True,
-            "isDefaultGateway": True,
-            "ipMasq": True,
-            "ipam": {
-                "type": "host-local",
-                "ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd00:1::/64"}]],
-            },
-        }
-    ],
-)
+CONFLIST = """\
+{
+  "cniVersion": "1.1.0",
+  "name": "demo",
+  "plugins": [
+    {"type": "bridge", "bridge": "demo0", "isDefaultGateway": true, "ipMasq": true,
+     "ipam": {"type": "host-local",
+              "ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd00:1::/64"}]]}},
+    {"type": "portmap", "capabilities": {"portMappings": true}}
+  ]
+}
+"""
+CONFLIST_PATH = "/etc/cni/net.d/demo.conflist"
+PUBLISHED = 8080
+PUBLICATION = {"hostPort": PUBLISHED, "containerPort": PORT, "protocol": "tcp"}
+SUBNETS = re.compile(r"\b(10\.1\.0|fd00:1:)")
+FAMILIES: dict[int, int] = {socket.AF_INET: 4, socket.AF_INET6: 6}
+
+INTRODUCTION = """\
+A container runtime (containerd, Podman ...) starts a container in an empty network namespace and
+runs plugins: with ADD to connect it, with DEL when it has ended. That protocol is CNI, and pynet
+is a set of such plugins. Here they are at work, on a host that is made of namespaces, too: this
+machine's own network is not touched.
+"""
 
 
 class Story:
@@ -58,90 +71,161 @@ class Story:
 
 def main() -> int:
     """Tell the story; 0 where all of it came true."""
-    print("pynet connects containers to networks: their runtime asks it over the CNI protocol.")
-    print("This shows it on a host of its own, made of namespaces.\n")
+    print(INTRODUCTION)
+    begin = time.perf_counter()
     try:
         with Lab() as lab:
             tell(lab)
-    except (LabError, CommandFailed, subprocess.TimeoutExpired) as error:
+    except (LabError, CommandFailed, subprocess.TimeoutExpired, OSError) as error:
         print(f"\nThe demo failed: {error}", file=sys.stderr)
         return 1
+    print(f"\nThat was all, in {time.perf_counter() - begin:.1f} s.")
     return 0
 
 
 def tell(lab: Lab) -> None:
     """The whole story, in `lab`."""
     story = Story()
-    with story.step("A host, and an internet that knows nothing but the host's address"):
+    with story.step("A host, and an internet that knows the host's address and no other") as out:
         host = lab.host("demo-host")
         internet = Internet(lab, host)
-    with story.step(
-        "`pynet install` puts the plugins where container runtimes look for them"
-    ) as out:
-        out += install(host).splitlines()
+        out.append(f"the host is {_both(HOST_ADDRESSES)}")
+        out.append(f"somebody out there is {_both(ADDRESSES)}")
+    _prepare(story, host)
     with story.step("`pynet daemon` keeps Python warm (without it all works, more slowly)"):
         daemon = start_daemon(host)
     with story.step("Two containers: to the network, each is a namespace with nothing in it"):
-        containers = [host.container("web"), host.container("db")]
-    for container in containers:
-        _connect(story, host, container)
-    web, db = containers
-    _show_that_it_works(story, host, internet, web, db)
-    with story.step(
-        "`pynet inspect` says who is connected, how, and whether all is as it should"
-    ) as out:
-        out += _inspected(host)
-    for container in containers:
-        with story.step(f"DEL takes container {container.name!r} off the network again"):
-            host.call(NETWORK.delete, container)
-    with story.step("Nothing is left: no interface, no address taken, no rule for anybody") as out:
-        out += _what_is_left(host)
+        web, db = host.container("web"), host.container("db")
+    _connect(story, web, f", port {PUBLISHED} of the host leads to its port {PORT}", PUBLICATION)
+    _connect(story, db)
+    _show_the_ways_out(story, internet, web, db)
+    _show_the_way_in(story, lab, internet, web)
+    with story.step("`pynet inspect`: who is connected, how, and is all as it was made?") as out:
+        out += _pynet(host, "inspect")
+    _disconnect(story, internet, web, db)
     daemon.terminate()
     daemon.wait()
 
 
-def _connect(story: Story, host: Host, container: Container) -> None:
-    sentence = f"ADD through /opt/cni/bin/bridge connects container {container.name!r}"
-    with story.step(sentence) as out:
-        result = host.call(NETWORK.add, container)
-        addresses = ", ".join(address["address"] for address in result["ips"])
-        out.append(f"it has interface eth0 now, with addresses {addresses}")
+def _prepare(story: Story, host: Host) -> None:
+    with story.step("`pynet install` puts the plugins where runtimes look for them") as out:
+        out += install(host).splitlines()
+    with story.step(f"A network is a file, {CONFLIST_PATH}") as out:
+        host.call(_write, CONFLIST_PATH, CONFLIST)
+        out += CONFLIST.splitlines()
 
 
-def _show_that_it_works(
-    story: Story, host: Host, internet: Internet, web: Container, db: Container
-) -> None:
-    for family, title in ((4, "IPv4"), (6, "IPv6")):
+def _connect(story: Story, container: Container, also: str = "", *mappings: dict[str, Any]) -> None:
+    name = container.name
+    with story.step(f"ADD: the plugins connect '{name}'{also}") as out:
+        result = container.host.call(_runtime(*mappings).add, container)
+        addresses = " and ".join(ip["address"] for ip in result["ips"])
+        out.append(f"inside there is an interface eth0 now, with {addresses}")
+
+
+def _show_the_ways_out(story: Story, internet: Internet, web: Container, db: Container) -> None:
+    for family in FAMILIES:
         address = _address(db, family)
-        with story.step(f"'web' reaches 'db' at {address} ({title})"):
-            web.run(["ping", f"-{family}", "-c", "1", "-W", "2", address])
+        with story.step(f"'web' reaches 'db' at {address}"):
+            web.run(["ping", "-c", "1", "-W", "2", address])
     for family, address in ADDRESSES.items():
-        with story.step(f"'web' reaches the internet at {address}, where it looks like the host"):
+        with story.step(f"'web' reaches the internet at {address}") as out:
             seen = internet.sees(web, family)
-        if seen != HOST_ADDRESSES[family]:
-            raise LabError(f"the internet saw {seen}, not the host's {HOST_ADDRESSES[family]}")
+            _expect(HOST_ADDRESSES[family], seen)
+            out.append(f"there it is taken for the host: {seen}")
+
+
+def _show_the_way_in(story: Story, lab: Lab, internet: Internet, web: Container) -> None:
+    with story.step(f"'web' starts a web server on its port {PORT}"):
+        serve_page(lab, web)
+    for family, caller in ADDRESSES.items():
+        address = HOST_ADDRESSES[family]
+        with story.step(f"Somebody at {caller} opens {url(address, PUBLISHED)}") as out:
+            page = fetch_page(internet.outside, caller, address, PUBLISHED)
+            _expect(page_for(caller, web.name), page)
+            out.append(f'the server sees who asks; it says "{page}"')
+
+
+def _disconnect(story: Story, internet: Internet, web: Container, db: Container) -> None:
+    host = web.host
+    with story.step("DEL: the plugins disconnect 'web'"):
+        host.call(_runtime(PUBLICATION).delete, web)
+    for family, caller in ADDRESSES.items():
+        address = HOST_ADDRESSES[family]
+        with story.step(f"Somebody at {caller} opens {url(address, PUBLISHED)} again") as out:
+            out.append(_refusal(internet, caller, address))
+    with story.step("DEL: the plugins disconnect 'db'"):
+        host.call(_runtime().delete, db)
+    with story.step(
+        "`pynet cni gc` tidies up as runtimes do: nobody uses the bridge any more"
+    ) as out:
+        _pynet(host, "cni", "gc", "demo", "--yes")
+        out.append(f"the host's own interfaces: {', '.join(_links(host))}")
+    with story.step("Nothing is left: no interface, no address taken, no rule for anybody") as out:
+        _expect_nothing(host, web, db)
+        out += _pynet(host, "inspect")
+
+
+def _refusal(internet: Internet, caller: str, address: str) -> str:
+    try:
+        page = fetch_page(internet.outside, caller, address, PUBLISHED)
+    except OSError as error:
+        return f"nobody answers there: {error.strerror or error}"
+    raise LabError(f"port {PUBLISHED} is still published: {page}")
+
+
+def _expect_nothing(host: Host, *containers: Container) -> None:
+    left = [f"{link} of the host" for link in _links(host) if link not in ("lo", "eth0")]
+    for container in containers:
+        left += [f"{link} in {container.name}" for link in _links(container) if link != "lo"]
+    rules = host.run(["nft", "list", "ruleset"]).stdout.decode()
+    left += [f"the rule {line.strip()}" for line in rules.splitlines() if SUBNETS.search(line)]
+    if left:
+        raise LabError(f"still there: {', '.join(left)}")
+
+
+def _expect(wanted: str, found: str) -> None:
+    if found != wanted:
+        raise LabError(f"there should have been {wanted!r}, not {found!r}")
+
+
+def _runtime(*mappings: dict[str, Any]) -> Runtime:
+    """The network of CONFLIST, for a container that publishes `mappings`.
+
+    What a plugin says it is capable of, the runtime tells it (CNI conventions).
+    """
+    network = json.loads(CONFLIST)
+    told = [
+        {**plugin, "runtimeConfig": {"portMappings": mappings}}
+        if "capabilities" in plugin
+        else plugin
+        for plugin in network["plugins"]
+    ]
+    return Runtime(name=network["name"], plugins=told, version=network["cniVersion"])
 
 
 def _address(container: Container, family: int) -> str:
-    shown = container.run(["ip", "-j", f"-{family}", "address", "show", "dev", "eth0"]).stdout
+    shown = container.run(["ip", "-j", f"-{FAMILIES[family]}", "address", "show", "eth0"]).stdout
     (link,) = json.loads(shown)
     texts = [entry["local"] for entry in link["addr_info"] if entry["scope"] == "global"]
     return str(texts[0])
 
 
-def _what_is_left(host: Host) -> list[str]:
-    links = [link["ifname"] for link in json.loads(host.run(["ip", "-j", "link"]).stdout)]
-    left = [name for name in links if name not in ("lo", "eth0", "demo0")]
-    for container in ("web", "db"):
-        inside = json.loads(host.run(["ip", "-j", "link"], netns=container).stdout)
-        left += [f"{link['ifname']} in {container}" for link in inside if link["ifname"] != "lo"]
-    if left:
-        raise LabError(f"still there: {', '.join(left)}")
-    return _inspected(host)
+def _links(place: Host | Container) -> list[str]:
+    return [link["ifname"] for link in json.loads(place.run(["ip", "-j", "link"]).stdout)]
 
 
-def _inspected(host: Host) -> list[str]:
-    return host.run([*PYNET, "inspect"]).stdout.decode().splitlines()
+def _pynet(host: Host, *arguments: str) -> list[str]:
+    return host.run([*PYNET, *arguments]).stdout.decode().splitlines()
+
+
+def _both(addresses: Mapping[Any, str]) -> str:
+    return " and ".join(addresses.values())
+
+
+def _write(path: str, text: str) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(text)
 
 
 if __name__ == "__main__":
