@@ -53,6 +53,7 @@ def reload(ctx: click.Context, as_json: bool) -> None:
 
 def _reload() -> Reloaded:
     """Raises `CniError`, OSError."""
+    from ..daemon.passage import adapt_ways
     from ..daemon.settings import settings
     from ..engine.rebuilding import Reloaded, reload
     from ..engine.site import Site
@@ -69,7 +70,10 @@ def _reload() -> Reloaded:
         with KernelWorld(
             host, None, netns="", same_mounts=True, our_plugins=registry.names()
         ) as world:
-            return reload(Site(Store.open(state), world))
+            store = Store.open(state)
+            done = reload(Site(store, world))
+            adapt_ways(store, world)
+            return done
     finally:
         os.close(host)
 

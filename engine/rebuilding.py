@@ -8,7 +8,7 @@ Rules that hold here:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ..model.forwarding import ForwardAccept, ForwardBlockers, ForwardJump, ZoneInterface
@@ -39,10 +39,13 @@ class Reloaded:
     left: tuple[Drift, ...]
 
 
-def rebuild_tables(site: Site) -> None:
-    """Make what is missing of our tables, and put in what the records say belongs there."""
+def rebuild_tables(site: Site, where: Callable[[Resource], bool] = lambda resource: True) -> None:
+    """Make what is missing of our tables, and put in what the records say belongs there.
+
+    Nothing is done unless `where` holds of any of it.
+    """
     put = _recorded(site, IN_TABLE)
-    if not put:
+    if not any(map(where, put)):
         return
     site.world.rebuild(put)
     with site.store.read() as tx:

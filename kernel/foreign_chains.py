@@ -29,7 +29,7 @@ _NFTA_HOOK_HOOKNUM = 1
 _NF_INET_FORWARD = 2
 _NF_DROP = 0
 
-_DOCKER = "DOCKER-USER"
+DOCKER = "DOCKER-USER"
 _FIREWALLD = "firewalld"
 _FAMILIES = {"ip": 4, "ip6": 6, "inet": 0}
 _PROGRAMS = {4: "iptables", 6: "ip6tables"}
@@ -73,7 +73,7 @@ class ForeignChains:
         names = {(_text(one, _NFTA_CHAIN_TABLE), _text(one, _NFTA_CHAIN_NAME)) for one in chains}
         for chain in chains:
             table, name = _text(chain, _NFTA_CHAIN_TABLE), _text(chain, _NFTA_CHAIN_NAME)
-            if table == TABLE or not _is_at_forward(chain):
+            if table == TABLE or not is_at_forward(chain):
                 continue
             where, version = f"{family} {table} {name}", _FAMILIES[family]
             if table == _FIREWALLD:  # its policy is accept; its last rule is not
@@ -82,7 +82,7 @@ class ForeignChains:
                 program, into = "", ""
                 if version and (table, name) == ("filter", "FORWARD"):
                     program = f"{_PROGRAMS[version]}-nft"
-                    into = _DOCKER if (table, _DOCKER) in names else name
+                    into = DOCKER if (table, DOCKER) in names else name
                 yield Blocker(where, version, program, into)
 
     def tables_of(self, program: str) -> Iptables:
@@ -94,7 +94,7 @@ def _of_legacy(version: int, iptables: Iptables) -> Iterator[Blocker]:
     lines = iptables.listing().splitlines()
     if "-P FORWARD DROP" in lines:
         program = f"{_PROGRAMS[version]}-legacy"
-        into = _DOCKER if f"-N {_DOCKER}" in lines else "FORWARD"
+        into = DOCKER if f"-N {DOCKER}" in lines else "FORWARD"
         yield Blocker(f"{program} FORWARD", version, program, into)
 
 
@@ -110,7 +110,8 @@ def _legacy_families(namespace: int) -> Iterator[int]:
                 yield version
 
 
-def _is_at_forward(chain: dict[int, bytes]) -> bool:
+def is_at_forward(chain: dict[int, bytes]) -> bool:
+    """Whether forwarded packets pass this chain first, by the attributes it is told with."""
     hook = dict(netlink.attributes(chain.get(_NFTA_CHAIN_HOOK, b"")))
     return _number(hook.get(_NFTA_HOOK_HOOKNUM, b"")) == _NF_INET_FORWARD
 

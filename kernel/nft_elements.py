@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from ..model.errors import KernelError
@@ -171,6 +171,15 @@ def data_in(body: bytes) -> bytes:
     ):
         found = dict(netlink.attributes(found)).get(type_, b"")
     return found
+
+
+def keys_in(body: bytes) -> Iterator[tuple[str, bytes]]:
+    """(set, key) of each element that a message is about."""
+    held = dict(netlink.attributes(body))
+    name = held.get(_NFTA_SET_ELEM_LIST_SET, b"").rstrip(b"\0").decode(errors="replace")
+    for _, element in netlink.attributes(held.get(_NFTA_SET_ELEM_LIST_ELEMENTS, b"")):
+        key = dict(netlink.attributes(element)).get(_NFTA_SET_ELEM_KEY, b"")
+        yield name, dict(netlink.attributes(key)).get(_NFTA_DATA_VALUE, b"")
 
 
 def message(change: Change, sequence: int, flags: int = 0) -> bytes:

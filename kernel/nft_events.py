@@ -1,8 +1,9 @@
-"""Who has changed nf_tables: told by the kernel, one word for each transaction of others.
+"""What others have changed in nf_tables: told by the kernel, message by message.
 
 Rules that hold here:
-- The kernel passes over what our own socket does, which is each ADD and DEL, and over what
-  exactly was changed: a waiting thread sleeps through both.
+- What our own socket does, which is each ADD and DEL, the kernel passes over: a waiting thread
+  sleeps through it.
+- Nothing is asked back: what is in a message says whether anybody has to look.
 - An open listener keeps its namespace alive; it belongs to a `HostEntry`, and closes with it.
 """
 
@@ -15,30 +16,49 @@ import socket
 import struct
 import sys
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from ..model.errors import KernelError
+from ..model.forwarding import OUR_CHAIN
+from . import netlink
+from .foreign_chains import DOCKER, is_at_forward
 from .namespaces import entered
-from .nft_elements import NFNL_SUBSYS_NFTABLES
+from .nft_elements import (
+    NFNL_SUBSYS_NFTABLES,
+    NFPROTO,
+    NFT_MSG_DELSETELEM,
+    NFT_MSG_NEWSETELEM,
+    keys_in,
+)
+from .nft_layout import TABLE
 
 _NETLINK_NETFILTER = 12
 _NFNLGRP_NFTABLES = 7  # linux/netfilter/nfnetlink.h
+_NFT_MSG_NEWCHAIN, _NFT_MSG_DELCHAIN, _NFT_MSG_DELRULE = 3, 5, 8
 _NFT_MSG_NEWGEN = 15
+_NFTA_RULE_CHAIN = 2
+_NFTA_CHAIN_NAME = 3
 _SO_ATTACH_FILTER = 26
+_SO_RCVBUFFORCE = 33
 
-_LOAD_HALF, _LOAD_WORD, _JUMP_IF_EQUAL, _RETURN = 0x28, 0x20, 0x15, 0x06  # linux/bpf_common.h
-_TYPE_AT, _PORT_AT = 4, 12  # in struct nlmsghdr
+_LOAD_WORD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06  # linux/bpf_common.h
+_PORT_AT = 12  # in struct nlmsghdr
 _ALL = 0xFFFF
+_BUFFER = 1 << 20
+"""Bytes of the kernel's, while nobody has read: some thousand changes."""
+
+_OURS = TABLE.encode() + b"\0"
+_FAMILIES = {number: name for name, number in NFPROTO.items()}
+_WAYS = (OUR_CHAIN, DOCKER, "FORWARD")
+"""Chains in which rules of ours may stand, or that lead to them."""
 
 Subject = TypeVar("Subject")
 
 
 def listen(namespace: int, port: int) -> socket.socket:
-    """A socket that can be read when somebody else than `port` has changed nf_tables there.
-
-    `nft monitor`, without what was changed. Raises `KernelError`.
-    """
+    """`nft monitor`, of what somebody else than `port` changes there. Raises `KernelError`."""
     try:
         with entered(namespace):
             listener = socket.socket(
@@ -47,6 +67,8 @@ def listen(namespace: int, port: int) -> socket.socket:
                 _NETLINK_NETFILTER,
             )
         try:
+            with suppress(PermissionError):  # it takes CAP_NET_ADMIN of the whole machine
+                listener.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
             _filter(listener, port)
             listener.bind((0, 1 << (_NFNLGRP_NFTABLES - 1)))
         except BaseException:
@@ -60,22 +82,60 @@ def listen(namespace: int, port: int) -> socket.socket:
 
 
 def _filter(listener: socket.socket, port: int) -> None:
-    """Only the end of a transaction (NFT_MSG_NEWGEN), and not of one that `port` has sent."""
-    word = (NFNL_SUBSYS_NFTABLES << 8 | _NFT_MSG_NEWGEN).to_bytes(2, sys.byteorder)
+    """Nothing that `port` has sent. What is put together is of one transaction."""
+    ours = int.from_bytes(port.to_bytes(4, sys.byteorder), "big")  # loaded in network order
     program = b"".join(
         struct.pack("=HBBI", *instruction)
         for instruction in (
-            (_LOAD_HALF, 0, 0, _TYPE_AT),
-            (_JUMP_IF_EQUAL, 0, 3, int.from_bytes(word, "big")),  # loaded in network order
             (_LOAD_WORD, 0, 0, _PORT_AT),
-            (_JUMP_IF_EQUAL, 1, 0, int.from_bytes(port.to_bytes(4, sys.byteorder), "big")),
-            (_RETURN, 0, 0, _ALL),
+            (_JUMP_IF_EQUAL, 0, 1, ours),
             (_RETURN, 0, 0, 0),
+            (_RETURN, 0, 0, _ALL),
         )
     )
     held = ctypes.create_string_buffer(program)
     head = struct.pack("@HP", len(program) // 8, ctypes.addressof(held))  # struct sock_fprog
     listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, head)
+
+
+@dataclass
+class Heard:
+    """What others have done, as far as it is of account here.
+
+    `ours` tells that chains, rules or sets of our tables were changed, `removed` names elements
+    that were taken out of our sets as (family, set, key). `forward` tells that another's chain was
+    made or changed that forwarded packets pass, or rules where ours may stand were removed;
+    `chains` names those that are gone. With `lost` there was more than could be kept, so it may
+    be anything.
+    """
+
+    lost: bool = False
+    ours: bool = False
+    forward: bool = False
+    chains: set[str] = field(default_factory=set)
+    removed: set[tuple[str, str, bytes]] = field(default_factory=set)
+
+    def note(self, message: netlink.Message) -> None:
+        kind = message.type & 0xFF
+        if message.type >> 8 != NFNL_SUBSYS_NFTABLES or kind == _NFT_MSG_NEWGEN:
+            return
+        _, table = next(netlink.attributes(message.body[4:]), (0, b""))  # told first of all
+        if table == _OURS:
+            self._note_ours(kind, message.body)
+        elif kind in (_NFT_MSG_NEWCHAIN, _NFT_MSG_DELCHAIN, _NFT_MSG_DELRULE):
+            held = dict(netlink.attributes(message.body[4:]))
+            name = _NFTA_RULE_CHAIN if kind == _NFT_MSG_DELRULE else _NFTA_CHAIN_NAME
+            chain = held.get(name, b"").rstrip(b"\0").decode(errors="replace")
+            if kind == _NFT_MSG_DELCHAIN:
+                self.chains.add(chain)  # by then it is told of no hook
+            self.forward |= chain in _WAYS or is_at_forward(held)
+
+    def _note_ours(self, kind: int, body: bytes) -> None:
+        if kind == NFT_MSG_DELSETELEM:
+            family = _FAMILIES.get(body[0], "")
+            self.removed.update((family, *element) for element in keys_in(body[4:]))
+        elif kind != NFT_MSG_NEWSETELEM:
+            self.ours = True
 
 
 class Watch(Generic[Subject]):
@@ -93,18 +153,27 @@ class Watch(Generic[Subject]):
         self._subjects[listener.fileno()] = subject
         self._poll.register(listener, select.EPOLLIN)
 
-    def wait(self) -> list[Subject]:
-        """Those whose nf_tables somebody else has changed; until then it sleeps."""
-        subjects = [self._subjects.get(fd) for fd, _ in self._poll.poll()]
+    def wait(self, seconds: float | None = None) -> list[Subject]:
+        """Those in whose nf_tables somebody else has changed something.
+
+        Until then it sleeps, for so many `seconds` at most where they are given.
+        """
+        subjects = [self._subjects.get(fd) for fd, _ in self._poll.poll(seconds)]
         return [subject for subject in subjects if subject is not None]
 
 
-def drain(listener: socket.socket) -> None:
-    """What was told until now is known."""
+def heard(listener: socket.socket) -> Heard:
+    """What was told until now."""
+    found = Heard()
     with suppress(BlockingIOError):
         while True:
             try:
-                listener.recv(_ALL)
+                data = listener.recv(_ALL)
             except OSError as error:
-                if error.errno != errno.ENOBUFS:  # more was told than it could hold: known too
+                if error.errno != errno.ENOBUFS:
                     raise
+                found.lost = True
+                continue
+            for message in netlink.messages(data):
+                found.note(message)
+    return found

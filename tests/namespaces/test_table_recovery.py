@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 import time
@@ -17,8 +18,10 @@ from evidence import elements, nothing_left, rest
 from executables import NEVER, REQUIRE, Executables, daemon, until
 
 from pynet.kernel import namespaces
-from pynet.kernel.nft_events import Watch
+from pynet.kernel.nft_events import Watch, heard, listen
+from pynet.kernel.nft_table import Table
 from pynet.kernel.warm import HostEntry, Warm
+from pynet.model.resources import SharedElement
 from pynet.testnets.lab import Host
 
 pytestmark = pytest.mark.usefixtures("container")
@@ -60,7 +63,10 @@ def standing(host: Host) -> set[str]:
 @pytest.mark.parametrize(
     "spoil",
     ["flush ruleset", "delete table inet pynet", "delete table bridge pynet",
-     "flush table inet pynet", "flush chain inet pynet postrouting"],
+     "flush table inet pynet", "flush chain inet pynet postrouting",
+     "flush set inet pynet masquerade4", "flush map inet pynet published4_any",
+     "delete element inet pynet published6_any { tcp . 8080 }",
+     "add table ip x; delete element inet pynet masquerade4 { 10.1.0.3 }; delete table ip x"],
 )  # fmt: skip
 def test_the_daemon_puts_back_what_somebody_deletes(
     host: Host, plugins: Executables, spoil: str
@@ -69,9 +75,79 @@ def test_the_daemon_puts_back_what_somebody_deletes(
         config = attach(host, plugins, **REQUIRE)
         before = standing(host)
         assert any("published" in line for line in before)
-        host.run(["nft", *spoil.split()])
+        host.run(["nft", spoil])
         until(lambda: standing(host) == before, "what was deleted is not put back")
         detach(host, plugins, config)
+
+
+def test_one_rule_deleted_is_put_back(host: Host, plugins: Executables) -> None:
+    with daemon(host):
+        config = attach(host, plugins, **REQUIRE)
+        before = standing(host)
+        listed = host.run(["nft", "-a", "list", "chain", "inet", "pynet", "postrouting"])
+        (rule,) = [line for line in listed.stdout.decode().splitlines() if "@masquerade4" in line]
+        handle = rule.split()[-1]
+        host.run(["nft", f"delete rule inet pynet postrouting handle {handle}"])
+        until(lambda: standing(host) == before, "the rule is not put back")
+        detach(host, plugins, config)
+
+
+def test_more_than_can_be_told_is_put_back(host: Host, plugins: Executables) -> None:
+    """The kernel drops what a listener has no room for, and says that it did."""
+    noise = "".join(f"add set ip x s{n} {{ type ipv4_addr; }}\n" for n in range(20_000))
+    text = f"add table ip x\n{noise}flush set inet pynet masquerade4\ndelete table ip x\n"
+    with daemon(host):
+        config = attach(host, plugins, **REQUIRE)
+        before = standing(host)
+        host.run(["nft", "-f", "-"], input=text.encode())
+        until(lambda: standing(host) == before, "what was deleted is not put back")
+        detach(host, plugins, config)
+
+
+def test_what_others_of_ours_take_away_stays_away(host: Host, plugins: Executables) -> None:
+    """A DEL without the daemon is somebody else's change, too."""
+    with daemon(host) as pid:
+        config = attach(host, plugins, **REQUIRE)
+        assert plugins.call(host, "DEL", config, **NEVER).status == 0
+        asleep(pid)
+        assert not any("element published" in line for line in host.call(elements))
+        assert plugins.call(host, "DEL", BRIDGE, **NEVER).status == 0
+
+
+def test_our_own_changes_are_passed_over(host: Host) -> None:
+    assert host.call(told_of_changes) == [
+        [],
+        [("inet", "masquerade4", b"\x0a\x01\x00\x02")],
+    ]
+
+
+def told_of_changes() -> list[list[tuple[str, str, bytes]]]:
+    """What is heard of an element put in and taken out: by ourselves, then by another."""
+    own = namespaces.own()
+    table = Table(own)
+    table.make(["inet"])
+    element = SharedElement(set="masquerade4", item=("10.1.0.2",))
+    listener = listen(own, table.port)
+    told = []
+    for take in (
+        lambda: table.delete([element]),
+        lambda: nft("delete element inet pynet masquerade4 { 10.1.0.2 }"),
+    ):
+        table.create([element])
+        take()
+        waiting = select.select([listener], [], [], 0)[0]
+        found = heard(listener)
+        assert not (found.ours or found.forward or found.lost)
+        assert bool(waiting) == bool(found.removed)
+        told.append(sorted(found.removed))
+    listener.close()
+    table.close()
+    os.close(own)
+    return told
+
+
+def nft(command: str) -> None:
+    subprocess.run(["nft", command], check=True)
 
 
 def test_what_was_deleted_while_nobody_watched_is_put_back_at_the_start(
