@@ -61,7 +61,7 @@ def play(
 
 
 def add_list(plugins: Sequence[Config], runtime: Runtime) -> Any:
-    """The last plugin's result."""
+    """The last plugin's result; None where there is no plugin."""
     return play("ADD", plugins, runtime, call=succeed).document
 
 

@@ -7,30 +7,34 @@ locked before by a process that lived on.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from signal import SIGKILL
 from typing import Any
 
-import drive
-from drive import Runtime
+from chains import PARTS, add_list, delete_list, play
+from drive import Outcome, Runtime
 from evidence import inside, nothing_left, rest
 from executables import NEVER, Executables, points
 
 from pynet.testnets.lab import Host
 
-PLUGINS = sorted(drive.CONFIGS)
+PLUGINS = sorted(PARTS.keys() - {"chain"})
 COMMANDS = ("ADD", "DEL")
 
 
 class Crashes:
-    """Kills of one plugin's `command`, which passes `points`, in a host that has seen one life."""
+    """Kills of one plugin's `command`, by itself or in another part of a list."""
 
-    def __init__(self, host: Host, plugins: Executables, plugin: str, command: str) -> None:
+    def __init__(
+        self, host: Host, plugins: Executables, plugin: str, command: str, part: str = ""
+    ) -> None:
         self._host = host
         self._plugins = plugins
         self._plugin = plugin
         self._command = command
+        self._part = PARTS[part or plugin]
         # Counting is the first life: what is kept on purpose is there after it.
-        self.points = points(host, command, plugin)
+        self.points = points(host, command, plugin, part)
 
     def at(self, numbers: Iterable[int]) -> Iterator[str]:
         """What went wrong where, in words; the command must get as far as each of the points."""
@@ -38,31 +42,36 @@ class Crashes:
             name = f"cold{number}"
             self._host.container(name)
             runtime = Runtime(name, f"/run/netns/{name}", environ=dict(NEVER))
-            config = self._host.call(drive.prepare, self._plugin, runtime)
-            yield from self._one(number, config, runtime)
-            self._host.call(drive.dismantle, self._plugin, runtime)
+            given = self._host.call(add_list, self._part.before, runtime)
+            yield from self._one(number, given, runtime)
+            self._host.call(delete_list, self._part.before, runtime, given)
             self._host.delete_container(name)
 
-    def _one(self, number: int, config: dict[str, Any], runtime: Runtime) -> Iterator[str]:
+    def _one(self, number: int, given: Any, runtime: Runtime) -> Iterator[str]:
         where = f"{self._plugin} {self._command}, point {number}"
         baseline = self._now(runtime)
+        result = given
         if self._command == "DEL":
-            yield from self._call("ADD", config, runtime, f"before {where}")
-        killed = self._plugins.call(
-            self._host, self._command, config, runtime, PYNET_FAULT=str(number)
-        )
+            added = self._play("ADD", given, runtime)
+            if added.status:
+                yield f"ADD before {where}: {added}"
+            result = added.document
+        killed = self._play(self._command, result, runtime, fault=number)
         if killed.status != -SIGKILL:
             yield f"{where}: it was not killed there: {killed}"
-        yield from self._call("DEL", config, runtime, f"after {where}")
+        deleted = self._play("DEL", result, runtime)
+        if deleted.status:
+            yield f"DEL after {where}: {deleted}"
         for thing in nothing_left(baseline, self._now(runtime)):
             yield f"{where}: {thing} is left"
 
     def _now(self, runtime: Runtime) -> set[str]:
         return self._host.call(lambda: rest() | inside(runtime.container))
 
-    def _call(
-        self, command: str, config: dict[str, Any], runtime: Runtime, where: str
-    ) -> Iterator[str]:
-        outcome = self._plugins.call(self._host, command, config, runtime)
-        if outcome.status:
-            yield f"{command} {where}: {outcome}"
+    def _play(self, command: str, result: Any, runtime: Runtime, fault: int = 0) -> Outcome:
+        return play(command, self._part.plugins, runtime, result, partial(self._call, fault))
+
+    def _call(self, fault: int, command: str, config: dict[str, Any], runtime: Runtime) -> Outcome:
+        doomed = fault and config["type"] == self._plugin
+        environ = {"PYNET_FAULT": str(fault)} if doomed else {}
+        return self._plugins.call(self._host, command, config, runtime, **environ)

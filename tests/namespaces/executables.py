@@ -17,10 +17,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import drive
+from chains import PARTS, Config, Part, add_list, delete_list, play
 from drive import Outcome, Runtime
 from evidence import rest
 
@@ -231,36 +233,47 @@ read -r _ <never
 # --- what tests of kills and leftovers share -----------------------------------------------
 
 
-def first_life(host: Host, plugins: Executables, config: dict[str, Any]) -> set[str]:
+def first_life(host: Host, plugins: Executables, *chain: Config) -> set[str]:
     """One full life, so that what is kept on purpose is there; all there is in the host then."""
     host.container("first")
     runtime = Runtime("first", "/run/netns/first", environ=dict(NEVER))
+    result = None
     for command in ("ADD", "DEL"):
-        outcome = plugins.call(host, command, config, runtime)
+        outcome = play(command, chain, runtime, result, partial(plugins.call, host))
         assert outcome.status == 0, outcome
+        result = outcome.document
     host.delete_container("first")
     return host.call(rest)
 
 
-def points(host: Host, command: str, plugin: str) -> dict[str, int]:
-    """Which fault points a call passes: the first, the one in the middle, and the last."""
-    last = host.call(_count_points, command, plugin)
+def points(host: Host, command: str, plugin: str, part: str = "") -> dict[str, int]:
+    """Which fault points a call passes: the first, the one in the middle, and the last.
+
+    It is made in that part of a list; without, in the one that is the plugin's own.
+    """
+    last = host.call(_count_points, command, plugin, PARTS[part or plugin])
     return {"first": 1, "middle": (last + 1) // 2, "last": last}
 
 
-def _count_points(command: str, plugin: str) -> int:
+def _count_points(command: str, plugin: str, part: Part) -> int:
     subprocess.run(["ip", "netns", "add", "counted"], check=True)
     runtime = Runtime("counted", "/run/netns/counted")
-    config = drive.prepare(plugin, runtime)
+    given = add_list(part.before, runtime)
     passed = {}
-    for each in ("ADD", "DEL"):
+
+    def counting(command: str, config: Any, runtime: Runtime) -> Outcome:
         faults.arm(_FAR)
-        assert drive.call(each, config, runtime).status == 0
+        outcome = drive.call(command, config, runtime)
         assert faults._left is not None
-        passed[each] = _FAR - faults._left
-    drive.dismantle(plugin, runtime)
+        passed[command, config["type"]] = _FAR - faults._left
+        return outcome
+
+    for each in ("ADD", "DEL"):
+        outcome = play(each, part.plugins, runtime, given, counting)
+        assert outcome.status == 0, outcome
+    delete_list(part.before, runtime, given)
     subprocess.run(["ip", "netns", "del", "counted"], check=True)
-    return passed[command]
+    return passed[command, plugin]
 
 
 _FAR = 1_000_000

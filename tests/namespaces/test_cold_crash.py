@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from chains import CHAIN
 from cold_crashes import COMMANDS, PLUGINS, Crashes
 from executables import Executables
 
@@ -16,3 +17,11 @@ def test_del_after_a_kill_leaves_nothing(
 ) -> None:
     crashes = Crashes(host, plugins, plugin, command)
     assert list(crashes.at(sorted({*crashes.points.values()}))) == []
+
+
+@pytest.mark.parametrize("plugin", [config["type"] for config in CHAIN])
+def test_del_after_a_kill_in_the_middle_of_a_list(
+    host: Host, plugins: Executables, plugin: str
+) -> None:
+    crashes = Crashes(host, plugins, plugin, "ADD", "chain")
+    assert list(crashes.at([crashes.points["middle"]])) == []
