@@ -1,7 +1,8 @@
 """Containers come and go, daemons and executables are killed; nothing may be left in the end.
 
 Three parts: many containers at once, by daemon and one-shots mixed; the same while the daemon
-is killed again and again; and each plugin's cold executable killed at every fault point.
+is killed again and again; and each plugin's cold executable killed at every fault point, by
+itself and in a whole list.
 """
 
 from __future__ import annotations
@@ -20,55 +21,55 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "namespaces"))
 
-from churn import NETWORKS, Report, churn
+from chains import CHAIN
+from churn import KINDS, Report, churn, lived_once
 from cold_crashes import COMMANDS, PLUGINS, Crashes
 from evidence import nothing_left, rest
-from executables import Executables, daemon, daemon_pid, first_life
+from executables import Executables, daemon, daemon_pid
 
 from pynet.testnets.lab import Host, Lab
 
 _BETWEEN_KILLS = 1.5
 
 
-def many_at_once(plugins: Executables, count: int) -> list[str]:
+def many_at_once(plugins: Executables, kind: str, count: int) -> list[str]:
     with Lab() as lab:
         host = lab.host("churn")
-        baseline = _prepared(host, plugins)
+        baseline = lived_once(host, plugins, kind)
         with daemon(host):
-            return _churned(host, plugins, count, baseline, kills=False)
+            return _churned(host, plugins, kind, count, baseline, kills=False)
 
 
-def daemon_killed(plugins: Executables, count: int) -> list[str]:
+def daemon_killed(plugins: Executables, kind: str, count: int) -> list[str]:
     with Lab() as lab:
         host = lab.host("kills")
-        baseline = _prepared(host, plugins)
+        baseline = lived_once(host, plugins, kind)
         with _killing(host):
-            return _churned(host, plugins, count, baseline, kills=True)
+            return _churned(host, plugins, kind, count, baseline, kills=True)
 
 
 def executables_killed(plugins: Executables, every: int) -> list[str]:
     """`every` point counts: 1 for all of them."""
     failures: list[str] = []
-    for plugin in PLUGINS:
+    doomed = [(plugin, plugin) for plugin in PLUGINS]
+    doomed += [(config["type"], "chain") for config in CHAIN]
+    for plugin, part in doomed:
         with Lab() as lab:
             host = lab.host("cold")
             for command in COMMANDS:
-                crashes = Crashes(host, plugins, plugin, command)
+                crashes = Crashes(host, plugins, plugin, command, part)
                 numbers = range(1, crashes.points["last"] + 1, every)
-                say(f"  {plugin} {command}: {len(numbers)} points")
+                where = "" if part == plugin else " in a whole list"
+                say(f"  {plugin} {command}{where}: {len(numbers)} points")
                 failures += crashes.at(numbers)
     return failures
 
 
-def _prepared(host: Host, plugins: Executables) -> set[str]:
-    return set().union(*(first_life(host, plugins, config) for config in NETWORKS))
-
-
 def _churned(
-    host: Host, plugins: Executables, count: int, baseline: set[str], *, kills: bool
+    host: Host, plugins: Executables, kind: str, count: int, baseline: set[str], *, kills: bool
 ) -> list[str]:
     tell = partial(_progress, count)
-    report: Report = host.call(partial(churn, plugins, count, kills=kills, progress=tell))
+    report: Report = host.call(partial(churn, plugins, kind, count, kills=kills, progress=tell))
     for what, number in sorted(report.counts.items()):
         say(f"  {number:7} {what}")
     left = nothing_left(baseline, host.call(rest))
@@ -116,8 +117,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="pynet-soak-") as folder:
         plugins = Executables.install(Path(folder))
         for name, part in (
-            ("many at once", partial(many_at_once, plugins, 2000 // less)),
-            ("the daemon killed", partial(daemon_killed, plugins, 500 // less)),
+            *(
+                (f"many at once: {kind}", partial(many_at_once, plugins, kind, 2000 // less))
+                for kind in KINDS
+            ),
+            *(
+                (f"the daemon killed: {kind}", partial(daemon_killed, plugins, kind, 500 // less))
+                for kind in KINDS
+            ),
             ("executables killed", partial(executables_killed, plugins, less)),
         ):
             began = time.monotonic()

@@ -13,19 +13,47 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from chains import CHAIN, Config, play
 from drive import BRIDGE, Outcome, Runtime
-from executables import NEVER, Executables
+from executables import NEVER, Executables, first_life
 
-OTHER_NETWORK: dict[str, Any] = {
+from pynet.testnets.lab import Host
+
+OTHER_NETWORK: Config = {
     **BRIDGE,
     "name": "db",
     "bridge": "cni1",
     "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.2.0.0/22"}]]},
 }
-NETWORKS = (BRIDGE, OTHER_NETWORK)
+
+
+def two_networks(number: int) -> tuple[Config, ...]:
+    return (OTHER_NETWORK if number % 2 else BRIDGE,)
+
+
+def whole_list(number: int) -> tuple[Config, ...]:
+    """With ports of the host and a MAC that no other container has."""
+    port = {"hostPort": 20_000 + number, "containerPort": 80}
+    ports = [{**port, "protocol": protocol} for protocol in ("tcp", "udp")]
+    own = {
+        "portmap": {"runtimeConfig": {"portMappings": ports}},
+        "tuning": {"mac": f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}"},
+    }
+    return tuple({**config, **own.get(config["type"], {})} for config in CHAIN)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Lists of plugins, one a container, and the share of calls that no daemon serves."""
+
+    plugins: Callable[[int], tuple[Config, ...]]
+    one_shots: float
+
+
+KINDS = {"two networks": Kind(two_networks, 0.1), "whole list": Kind(whole_list, 0.03)}
 WORKERS = 16
 _HELD = 40
 """How many containers are attached at once, about."""
@@ -36,9 +64,14 @@ _TRIES = 40
 
 @dataclass(frozen=True)
 class Attached:
-    config: dict[str, Any]
+    plugins: tuple[Config, ...]
     runtime: Runtime
-    addresses: tuple[str, ...]
+    result: Any
+    """None where no ADD was seen to end."""
+
+    @property
+    def addresses(self) -> list[str]:
+        return [ip["address"] for ip in self.result["ips"]] if self.result else []
 
 
 @dataclass
@@ -55,12 +88,14 @@ class Churn:
     def __init__(
         self,
         plugins: Executables,
+        kind: Kind,
         *,
         kills: bool = False,
         seed: int = 1,
         progress: Callable[[int], None] = lambda done: None,
     ) -> None:
         self._plugins = plugins
+        self._kind = kind
         self._kills = kills
         self._random = random.Random(seed)
         self._progress = progress
@@ -80,32 +115,32 @@ class Churn:
     def _one(self, number: int) -> None:
         name = f"churn{number}"
         _ip("netns", "add", name)
-        environ = dict(NEVER) if self._chance(0.1) else {}
-        runtime = Runtime(name, f"/run/netns/{name}", environ=environ)
-        self._attach(NETWORKS[number % 2], runtime)
+        self._attach(self._kind.plugins(number), Runtime(name, f"/run/netns/{name}"))
         if len(self._attached) > _HELD:
             self._detach_one()
 
-    def _attach(self, config: dict[str, Any], runtime: Runtime) -> None:
-        twice = self._chance(0.1)
-        if twice:
+    def _attach(self, plugins: tuple[Config, ...], runtime: Runtime) -> None:
+        def add(_: int) -> Outcome:
+            return play("ADD", plugins, runtime, call=self._call)
+
+        if self._chance(0.1):
             with ThreadPoolExecutor(2) as pool:
-                outcomes = list(pool.map(lambda _: self._call("ADD", config, runtime), range(2)))
+                outcomes = list(pool.map(add, range(2)))
         else:
-            outcomes = [self._call("ADD", config, runtime)]
-        made = [outcome for outcome in outcomes if outcome.status == 0]
+            outcomes = [add(0)]
         codes = sorted(outcome.code for outcome in outcomes)
         if self._kills and _TRY_LATER in codes:
             self._count("ADD told to try later")
         elif codes not in ([0], [0, _ATTACHED_ALREADY]):
             self._fail(f"ADD {runtime.container}: {outcomes}")
-        addresses = tuple(ip["address"] for each in made for ip in each.document["ips"])
+        made = [outcome.document for outcome in outcomes if outcome.status == 0]
+        attached = Attached(plugins, runtime, made[0] if made else None)
         with self._lock:
-            for address in addresses:
+            for address in attached.addresses:
                 holder = self._holders.setdefault(address, runtime.container)
                 if holder != runtime.container:
                     self._fail(f"{address} was given to {runtime.container} and {holder}")
-            self._attached.append(Attached(config, runtime, addresses))
+            self._attached.append(attached)
 
     def _detach_one(self) -> None:
         with self._lock:
@@ -122,18 +157,21 @@ class Churn:
             _ip("netns", "del", container)
 
     def _detach(self, attached: Attached) -> None:
+        runtime = attached.runtime
         for _ in range(_TRIES):
-            outcome = self._call("DEL", attached.config, attached.runtime)
+            outcome = play("DEL", attached.plugins, runtime, attached.result, self._call)
             if outcome.status == 0:
                 return
             if not self._kills or outcome.code != _TRY_LATER:
                 break
             self._count("DEL told to try later")
             time.sleep(0.05)
-        self._fail(f"DEL {attached.runtime.container}: {outcome}")
+        self._fail(f"DEL {runtime.container}: {outcome}")
 
     def _call(self, command: str, config: dict[str, Any], runtime: Runtime) -> Outcome:
-        self._count(f"{command}{' one-shot' if runtime.environ else ''}")
+        if one_shot := self._chance(self._kind.one_shots):
+            runtime = replace(runtime, environ=dict(NEVER))
+        self._count(f"{command}{' one-shot' if one_shot else ''}")
         return self._plugins.call_here(command, config, runtime)
 
     def _chance(self, share: float) -> bool:
@@ -147,9 +185,15 @@ class Churn:
         self.report.failures.append(what)
 
 
-def churn(plugins: Executables, count: int, **options: Any) -> Report:
-    """For `host.call`."""
-    return Churn(plugins, **options).run(count)
+def churn(plugins: Executables, kind: str, count: int, **options: Any) -> Report:
+    """For `host.call`; `kind` is a name in `KINDS`."""
+    return Churn(plugins, KINDS[kind], **options).run(count)
+
+
+def lived_once(host: Host, plugins: Executables, kind: str) -> set[str]:
+    """What is in a host where one container of each list has come and gone."""
+    lists = map(KINDS[kind].plugins, range(2))
+    return [first_life(host, plugins, *one) for one in lists][-1]
 
 
 def _ip(*arguments: str) -> None:

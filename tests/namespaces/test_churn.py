@@ -1,20 +1,24 @@
-"""Two hundred containers, sixteen at a time, by daemon and one-shots: no address twice, no rest."""
+"""Many containers, sixteen at a time, by daemon and one-shots: no address twice, no rest."""
 
 from __future__ import annotations
 
-from churn import NETWORKS, churn
+import pytest
+from churn import churn, lived_once
 from evidence import nothing_left, rest
-from executables import Executables, daemon, first_life
+from executables import Executables, daemon
 
 from pynet.testnets.lab import Host
 
 
-def test_no_address_is_given_twice_and_nothing_is_left(host: Host, plugins: Executables) -> None:
-    for config in NETWORKS:
-        baseline = first_life(host, plugins, config)
+@pytest.mark.parametrize(("kind", "count"), [("two networks", 200), ("whole list", 200)])
+def test_no_address_is_given_twice_and_nothing_is_left(
+    host: Host, plugins: Executables, kind: str, count: int
+) -> None:
+    baseline = lived_once(host, plugins, kind)
     with daemon(host):
-        report = host.call(churn, plugins, 200)
+        report = host.call(churn, plugins, kind, count)
     assert report.failures == []
-    assert report.counts["ADD"] > report.counts["ADD one-shot"] > 0
+    for command in ("ADD", "DEL"):
+        assert report.counts[command] > report.counts[f"{command} one-shot"] > 0
     assert report.counts["namespace gone before DEL"] > 0
     assert nothing_left(baseline, host.call(rest)) == []
