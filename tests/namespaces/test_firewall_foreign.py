@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
+from executables import daemon, until
 from pair import Pair, fresh_pair
 from published import FAMILIES, start_servers
 from reachability import HOST, OUTSIDE, PORT, Site, all_reached, any_reached, reached
 from scenes import in_host, run
-from test_crash_matrix import Scene, warmed
+from test_crash_matrix import kills
 
 from pynet.kernel import programs
 from pynet.kernel.nft_table import Table
@@ -118,6 +120,63 @@ def test_check_notices_what_was_taken_away_and_the_next_add_mends_it(
     assert len(rules) == len(set(rules)) * 2 == 12  # of both families, none twice
 
 
+def test_a_firewall_that_comes_and_goes_is_noticed_by_the_daemon(lab: Lab) -> None:
+    """For those who are attached already, as if it had been there before them."""
+
+    def ours() -> list[str]:
+        lines = listing(host, "nft").splitlines()
+        return [line.partition(" -m comment")[0] for line in lines if "pynet" in line]
+
+    def jumps() -> list[str]:
+        return [line for line in ours() if "PYNET-FORWARD" not in line]
+
+    site = Site.of(lab)
+    host = site.host
+    with daemon(host):
+        assert ours() == []
+        tables(host, "nft", "-P FORWARD DROP")
+        until(lambda: jumps() == ["-A FORWARD"] * 2, "a policy is not noticed")
+        assert {"-A PYNET-FORWARD -i cni0", "-A PYNET-FORWARD -i cni1"} <= set(ours())
+        assert reached(site.ask("itself", "tcp", OUTSIDE["v4"], 80))
+        docker("nft", host)
+        until(lambda: jumps() == ["-A DOCKER-USER"] * 2, "Docker's chain is not noticed")
+        complete = ours()
+        assert reached(site.ask("outside", "tcp", HOST["v6"], PORT))
+        tables(host, "nft", "-F DOCKER-USER")
+        until(lambda: ours() == complete, "what was flushed is not put back")
+        tables(host, "nft", "-F PYNET-FORWARD")
+        until(lambda: sorted(ours()) == sorted(complete), "what was flushed is not put back")
+        for served in site.all:
+            site.succeed("CHECK", served)
+        tables(host, "nft", "-P FORWARD ACCEPT")
+        until(lambda: "PYNET" not in listing(host, "nft"), "it is left though nobody drops")
+        for served in site.all:
+            site.succeed("CHECK", served)
+        tables(host, "nft", "-P FORWARD DROP")
+        until(lambda: sorted(ours()) == sorted(complete), "it is not noticed a second time")
+        host.run(["nft", "flush", "ruleset"])
+        until(lambda: reached(site.ask("outside", "tcp", HOST["v4"], PORT)), "it is not restored")
+        until(lambda: "PYNET" not in listing(host, "nft"), "it is left in what was made anew")
+        docker("nft", host)
+        until(lambda: sorted(ours()) == sorted(complete), "it is not noticed a third time")
+        for served in site.all:
+            site.release(served)
+        assert "PYNET" not in listing(host, "nft")
+
+
+def test_by_hand_it_is_noticed_too(lab: Lab) -> None:
+    site = Site.of(lab)
+    docker("nft", site.host)
+    before = listing(site.host, "nft")
+    reload = [sys.executable, "-I", "-m", "pynet.cli", "reload"]
+    site.host.run(reload)
+    assert listing(site.host, "nft").count("pynet: PYNET-FORWARD") == 2
+    assert reached(site.ask("itself", "tcp", OUTSIDE["v4"], 80))
+    tables(site.host, "nft", "-P FORWARD ACCEPT")
+    site.host.run(reload)
+    assert listing(site.host, "nft") == before.replace("FORWARD DROP", "FORWARD ACCEPT")
+
+
 def test_into_docker_s_bridges_only_docker_lets_in(lab: Lab) -> None:
     site = Site.of(lab, prepare=partial(docker, "nft"))
     host = site.host
@@ -196,19 +255,15 @@ def test_a_host_without_other_firewalls_runs_no_program(
 def test_killed_at_every_point_where_docker_drops(lab: Lab, command: str) -> None:
     host = lab.host("h1")
     docker("nft", host)
-    warmed(host, "firewall")
-    before = listing(host, "nft")
-    count, died = 0, True
-    while died:
-        count += 1
-        scene = Scene(host, "firewall", f"c{count}")
-        if command == "DEL":
-            scene.succeed("ADD")
-        died = scene.killed(count, command)
+    host.call(kill_at_every_point, command)
+
+
+def kill_at_every_point(command: str) -> None:
+    before = run("iptables-nft -S") + run("ip6tables-nft -S")
+    for scene in kills("firewall", command):
         scene.succeed("DEL")
-        assert scene.left() == [], f"after point {count}"
-        assert listing(host, "nft") == before, f"after point {count}"
-        scene.end()
+        assert scene.left() == []
+        assert run("iptables-nft -S") + run("ip6tables-nft -S") == before
 
 
 # --- what is found --------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from executables import until
+from executables import daemon, until
 from published import FAMILIES
 from reachability import HOST, OUTSIDE, PORT, Site, all_reached, any_reached, reached
 
@@ -122,16 +122,39 @@ def test_dockerd(lab: Lab) -> None:
         site.succeed("CHECK", served)
     started[0].terminate()
     started[0].wait(20)
+    # Its chains stay, and so does what they drop.
+    assert "-P FORWARD DROP" in filter_table(site.host)
     assert way_through(site)()
     for served in site.all:
         site.release(served)
     assert filter_table(site.host) == before[0]
 
 
-def test_dockerd_that_comes_later_is_noticed_at_the_next_add(lab: Lab) -> None:
+def test_dockerd_that_comes_later_and_goes_again(lab: Lab) -> None:
+    """The daemon lets those through who are attached already, as long as they need it."""
     need(dockerd="docker.io", docker="docker.io")
     site = Site.of(lab)
     # Where forwarding is on already dockerd drops nothing: as before the first container.
+    site.host.run(["sysctl", "-w", "net.ipv4.ip_forward=0"])
+    with daemon(site.host):
+        dockerd = start_docker(lab, site.host)
+        assert "-P FORWARD DROP" in filter_table(site.host)
+        until(lambda: "pynet: cni1" in filter_table(site.host), "dockerd is not noticed")
+        until(way_through(site), "there is no way through")
+        assert "-A DOCKER-USER -m comment" in filter_table(site.host)
+        dockerd.terminate()
+        dockerd.wait(20)
+        assert way_through(site)(), "its chains are still there, and drop"
+        site.host.run(["iptables-nft", "-P", "FORWARD", "ACCEPT"])
+        until(lambda: "pynet" not in filter_table(site.host).lower(), "ours is left in its chains")
+        assert "-N DOCKER-USER" in filter_table(site.host)
+        assert way_through(site)()
+
+
+def test_dockerd_that_comes_later_is_noticed_at_the_next_add(lab: Lab) -> None:
+    """Without the daemon."""
+    need(dockerd="docker.io", docker="docker.io")
+    site = Site.of(lab)
     site.host.run(["sysctl", "-w", "net.ipv4.ip_forward=0"])
     start_docker(lab, site.host)
     assert not reached(site.ask("itself", "tcp", OUTSIDE["v4"], 80, hopeful=False))
@@ -166,3 +189,23 @@ def test_firewalld(lab: Lab, tmp_path: Path) -> None:
     site.guard(site.target)
     site.release(site.target)
     assert zone("internal") == ["cni0"]
+
+
+def test_firewalld_that_comes_later_and_restarts(lab: Lab, tmp_path: Path) -> None:
+    need(firewalld="firewalld", **{"dbus-daemon": "dbus"})
+
+    def trusted() -> list[str]:
+        asked = ["firewall-cmd", "--zone=trusted", "--list-interfaces"]
+        return sorted(site.host.run(asked, check=False).stdout.decode().split())
+
+    site = Site.of(lab)
+    with daemon(site.host):
+        start_firewalld(lab, site.host, tmp_path)
+        until(lambda: trusted() == ["cni0", "cni1"], "firewalld is not noticed")
+        assert way_through(site)()
+        site.host.run(["firewall-cmd", "--complete-reload"])
+        until(lambda: trusted() == ["cni0", "cni1"], "what it forgot is not put back")
+        assert way_through(site)()
+        for served in site.all:
+            site.release(served)
+        assert trusted() == []
