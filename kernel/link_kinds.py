@@ -10,7 +10,7 @@ from ..model.errors import KernelError
 from ..model.plan import Drift
 from ..model.query import Link
 from ..model.resources import Bridge, LinkUp
-from . import links, sysctls
+from . import links
 from .handler import Handler, compare, missing
 from .link_batch import LinkHandler
 from .places import Places
@@ -121,4 +121,4 @@ def ready_for_ipv6(at: Places, name: str) -> None:
     """
     for key in ("accept_ra", "accept_dad"):
         setting = f"ipv6/conf/{name}/{key}"
-        sysctls.write(at.namespace("host"), setting, "0", optional=True)
+        at.set_sysctl("host", setting, "0", optional=True)

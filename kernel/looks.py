@@ -28,7 +28,7 @@ from ..model.query import (
     ReplacedBinary,
     SysctlValue,
 )
-from . import addresses, links, listeners, routes, sysctls
+from . import addresses, links, listeners, routes
 from .places import Places
 
 _LAUNCHER = "pynet-launcher"
@@ -64,7 +64,7 @@ class Looker:
     def sysctl(self, query: SysctlValue) -> str | None:
         if not self.at.has(query.place):
             return None
-        return sysctls.read(self.at.namespace(query.place), query.key)
+        return self.at.sysctl(query.place, query.key)
 
     def direct_route(self, query: DirectRoute) -> str:
         sock = self.at.socket("host")

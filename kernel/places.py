@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from ..model.errors import NamespaceError
 from ..model.query import Place
+from . import sysctls
 from .deletion import Deleter
 from .rtnl_socket import Socket
+from .sysctls import Folders
 from .warm import HostEntry, Warm
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ class Places:
         self.deleter = warm.deleter if warm else Deleter()
         self._descriptors: dict[Place, int | None] = {"host": host, "sandbox": sandbox}
         self._sockets: dict[Place, Socket] = {}
+        self._folders: dict[Place, Folders] = {}
         self._warm = warm
         self._entry: HostEntry | None = warm.enter(host, _HOST) if warm else None
         self._table: Table | None = None
@@ -67,6 +70,20 @@ class Places:
             return str(self._entry.cookie)
         return str(self.socket(place).cookie)
 
+    def sysctl(self, place: Place, key: str) -> str | None:
+        """`sysctl -n net.KEY` there; None where the kernel has no such key."""
+        return sysctls.read(self.namespace(place), key, self._folders_of(place))
+
+    def set_sysctl(self, place: Place, key: str, value: str, *, optional: bool = False) -> None:
+        """`sysctl -w net.KEY=VALUE` there, as `sysctls.write`."""
+        namespace, folders = self.namespace(place), self._folders_of(place)
+        sysctls.write(namespace, key, value, optional=optional, folders=folders)
+
+    def _folders_of(self, place: Place) -> Folders:
+        if place == "host" and self._entry is not None:
+            return self._entry.folders
+        return self._folders.setdefault(place, Folders())
+
     def table(self) -> Table:
         """Our nftables tables on the host."""
         host = self.namespace("host")
@@ -89,6 +106,8 @@ class Places:
                 self._entry.give_back(sock)
             else:
                 sock.close()
+        for folders in self._folders.values():
+            folders.close()
         if self._table is not None:
             self._table.close()
             self._table = None

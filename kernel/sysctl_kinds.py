@@ -22,11 +22,10 @@ class SysctlHandler(Handler[Sysctl]):
         return found is not None and sysctls.same(found, resource.value)
 
     def previous(self, at: Places, resource: Sysctl) -> str | None:
-        return sysctls.read(at.namespace(resource.place), resource.setting)
+        return at.sysctl(resource.place, resource.setting)
 
     def create(self, at: Places, resource: Sysctl) -> None:
-        namespace = at.namespace(resource.place)
-        sysctls.write(namespace, resource.setting, resource.value, optional=resource.optional)
+        at.set_sysctl(resource.place, resource.setting, resource.value, optional=resource.optional)
 
     def create_all(self, at: Places, resources: Sequence[Sysctl]) -> None:
         """Entering a namespace once for all that is written there."""
@@ -35,7 +34,7 @@ class SysctlHandler(Handler[Sysctl]):
                 super().create_all(at, list(group))
 
     def verify(self, at: Places, resource: Sysctl) -> list[Drift]:
-        found = sysctls.read(at.namespace(resource.place), resource.setting)
+        found = at.sysctl(resource.place, resource.setting)
         if found is None and resource.optional:
             return []
         return _drift(resource.setting, resource.value, found)
@@ -43,28 +42,27 @@ class SysctlHandler(Handler[Sysctl]):
     def delete(self, at: Places, resource: Sysctl, previous: str | None) -> None:
         if previous is not None:
             # Optional: the interface the setting was about may be gone, and it with that.
-            namespace = at.namespace(resource.place)
-            sysctls.write(namespace, resource.setting, previous, optional=True)
+            at.set_sysctl(resource.place, resource.setting, previous, optional=True)
 
 
 class ForwardingHandler(Handler[Forwarding]):
     def exists(self, at: Places, resource: Forwarding) -> bool:
-        found = sysctls.read(at.namespace("host"), _FORWARDING[resource.family])
+        found = at.sysctl("host", _FORWARDING[resource.family])
         return found not in (None, "0")
 
     def create(self, at: Places, resource: Forwarding) -> None:
         # Looked at first: even where the value is right, somebody may have made /proc/sys
         # read-only, and for IPv6 a write takes the lock of all network configuration.
         if not self.exists(at, resource):
-            sysctls.write(at.namespace("host"), _FORWARDING[resource.family], "1")
+            at.set_sysctl("host", _FORWARDING[resource.family], "1")
 
     def verify(self, at: Places, resource: Forwarding) -> list[Drift]:
         key = _FORWARDING[resource.family]
-        found = sysctls.read(at.namespace("host"), key)
+        found = at.sysctl("host", key)
         return [] if found not in (None, "0") else _drift(key, "1", found)
 
     def delete(self, at: Places, resource: Forwarding, previous: str | None) -> None:
-        sysctls.write(at.namespace("host"), _FORWARDING[resource.family], "0", optional=True)
+        at.set_sysctl("host", _FORWARDING[resource.family], "0", optional=True)
 
 
 def _drift(key: str, expected: str, found: str | None) -> list[Drift]:

@@ -31,12 +31,48 @@ def path(key: str) -> str:
     return f"{_ROOT}/{name}"
 
 
-def read(namespace: int, key: str) -> str | None:
-    """`sysctl -n net.KEY` in the namespace; None where the kernel has no such key."""
+class Folders:
+    """Folders below /proc/sys/net as one namespace has them, open until `close`.
+
+    To find one by its path, the kernel compares with those of all namespaces that were looked
+    at: with 300 containers that takes as long as ten reads. Threads may share it.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[str, int] = {}
+
+    def place(self, file: str) -> tuple[int, str]:
+        """`file`, below /proc/sys/net, as a folder's descriptor and the rest. Raises OSError."""
+        folder, _, rest = file.removeprefix(f"{_ROOT}/").partition("/")
+        found = self._open.get(folder)
+        if found is None:
+            opened = os.open(f"{_ROOT}/{folder}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            found = self._open.setdefault(folder, opened)
+            if found != opened:
+                os.close(opened)
+        return found, rest
+
+    def close(self) -> None:
+        while self._open:
+            os.close(self._open.popitem()[1])
+
+
+def _open(file: str, flags: int, folders: Folders | None) -> int:
+    if folders is None:
+        return os.open(file, flags | os.O_CLOEXEC)
+    folder, rest = folders.place(file)
+    return os.open(rest, flags | os.O_CLOEXEC, dir_fd=folder)
+
+
+def read(namespace: int, key: str, folders: Folders | None = None) -> str | None:
+    """`sysctl -n net.KEY` in the namespace; None where the kernel has no such key.
+
+    `folders` are that namespace's.
+    """
     file = path(key)
     with entered(namespace):
         try:
-            fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+            fd = _open(file, os.O_RDONLY, folders)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -51,7 +87,14 @@ def read(namespace: int, key: str) -> str | None:
             os.close(fd)
 
 
-def write(namespace: int, key: str, value: str, *, optional: bool = False) -> None:
+def write(
+    namespace: int,
+    key: str,
+    value: str,
+    *,
+    optional: bool = False,
+    folders: Folders | None = None,
+) -> None:
     """`sysctl -w net.KEY=VALUE` in the namespace.
 
     With `optional`, a key that is not there or that nobody may write (/proc/sys is
@@ -60,7 +103,7 @@ def write(namespace: int, key: str, value: str, *, optional: bool = False) -> No
     file = path(key)
     with entered(namespace):
         try:
-            fd = os.open(file, os.O_WRONLY | os.O_CLOEXEC)
+            fd = _open(file, os.O_WRONLY, folders)
             try:
                 os.write(fd, value.encode())
             finally:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from . import namespaces
 from .deletion import Deleter
 from .rtnl_socket import Socket
+from .sysctls import Folders
 
 if TYPE_CHECKING:
     from .nft_events import Watch
@@ -41,6 +42,7 @@ class HostEntry:
         self._anchor = Socket.inside(namespace, where)  # never lent: it keeps the inode ours
         self._idle: list[Socket] = []
         self._table: Table | None = None
+        self.folders = Folders()
         self._watch = watch
         self.changes: socket.socket | None = None
         self.cookie = self._anchor.cookie
@@ -85,6 +87,7 @@ class HostEntry:
         """Only when nobody uses it."""
         for sock in (self._anchor, *self._idle):
             sock.close()
+        self.folders.close()
         if self.changes is not None:
             self.changes.close()
         if self._table is not None:
