@@ -31,6 +31,8 @@ def read_request(plugin: Plugin, environ: Mapping[str, str], stdin: bytes, host:
     `host` identifies the caller's network namespace. For VERSION, stdin may hold anything.
     """
     call = environment.parse(environ)
+    if plugin.arguments is not None and call.command in (Command.ADD, Command.CHECK):
+        environment.refuse_unknown(call.args, plugin.arguments)
     if call.command is Command.VERSION:
         answer = version.document(plugin.versions, _asked_version(stdin))
         return Request(call.command, plugin.name, "", "", "", answer["cniVersion"], {}, host=host)

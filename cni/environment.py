@@ -84,11 +84,10 @@ def parse_args(text: str) -> dict[str, str]:
 
 
 def refuse_unknown(args: Mapping[str, str], known: Collection[str]) -> None:
-    """For a plugin that reads CNI_ARGS itself: keys it does not know are an error.
+    """For a plugin that reads CNI_ARGS: keys it does not know are an error.
 
     Unless IgnoreUnknown is set, as in the reference (keys are matched with regard to
-    case). A plugin run in process by another must not call this: the arguments were
-    meant for both. Raises `InvalidEnvironment`.
+    case). Raises `InvalidEnvironment`.
     """
     if args.get("IgnoreUnknown", "").lower() in ("1", "true"):
         return
@@ -98,6 +97,10 @@ def refuse_unknown(args: Mapping[str, str], known: Collection[str]) -> None:
             f"CNI_ARGS: unknown args {', '.join(strangers)}; IgnoreUnknown=1 passes over them",
             details="CNI_ARGS",
         )
+
+
+ADDRESSING = frozenset({"IP", "GATEWAY", "MAC"})
+"""What a main plugin and its IPAM know between them: both are given the same arguments."""
 
 
 def own_namespace_allowed(environ: Mapping[str, str]) -> bool:

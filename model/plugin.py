@@ -29,6 +29,8 @@ class Plugin:
     """Parsed from the whole network configuration, keys matched without regard to case."""
     creates_interface: ClassVar[bool] = False
     """It makes CNI_IFNAME: its DEL also undoes what else is recorded for the attachment."""
+    arguments: ClassVar[frozenset[str] | None] = None
+    """The keys of CNI_ARGS it knows, with those of its IPAM; None: it does not look at them."""
     checks_result: ClassVar[bool] = True
     """CHECK needs prevResult and compares it with the kernel (CNI spec 1.1.0, "CHECK")."""
 

@@ -13,6 +13,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 from typing import Any
 
 from ..cni.addresses import interface_of
+from ..cni.environment import ADDRESSING
 from ..model.errors import ConfigError
 from ..model.plan import Plan
 from ..model.plugin import Plugin
@@ -63,6 +64,7 @@ class Bridge(Plugin):
     name = "bridge"
     about = "connects the container to a bridge of the host"
     config = BridgeConf
+    arguments = ADDRESSING
     creates_interface = True
 
     def plan(self, request: Request, seen: Seen) -> Plan:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 from ..cni.config import ConfigModel, NetConf, parse_model
+from ..cni.environment import ADDRESSING
 from ..model.errors import ConfigError
 from ..model.plan import Plan
 from ..model.plugin import Plugin
@@ -63,6 +64,7 @@ class HostLocal(Plugin):
     name = "host-local"
     about = "leases addresses out of this host's own ranges"
     config = HostLocalConf
+    arguments = ADDRESSING
     checks_result = False
 
     def plan(self, request: Request, seen: Seen) -> Plan:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..cni.addresses import interface_of, is_address, is_cidr
 from ..cni.config import ConfigModel, DnsConf, NetConf
+from ..cni.environment import ADDRESSING
 from ..model.errors import ConfigError
 from ..model.plan import Plan
 from ..model.plugin import Plugin
@@ -36,6 +37,7 @@ class Static(Plugin):
     name = "static"
     about = "gives the addresses that the configuration names"
     config = StaticConf
+    arguments = ADDRESSING
     checks_result = False
 
     def plan(self, request: Request, seen: Seen) -> Plan:

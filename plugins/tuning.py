@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from ..cni.environment import ADDRESSING
 from ..model.plan import Plan
 from ..model.plugin import Plugin
 from ..model.query import FileText, Seen
@@ -38,6 +39,7 @@ class Tuning(Plugin):
     name = "tuning"
     about = "sets sysctls, MAC, MTU and flags of the container's interface"
     config = TuningConf
+    arguments = ADDRESSING
 
     def plan(self, request: Request, seen: Seen) -> Plan:
         result = previous_result(request)

@@ -307,3 +307,18 @@ def test_any_bytes_on_stdin_give_a_request_or_a_cni_error(command: str, stdin: b
         json.loads(dialogue.error_bytes(error, dialogue.wanted_version(stdin)))
     else:
         assert request.command is Command(command)
+
+
+class Addressed(Demo):
+    arguments = frozenset({"IP"})
+
+
+def test_unknown_arguments_count_for_a_plugin_that_reads_them_but_not_for_a_del() -> None:
+    stdin = json.dumps({**CONFIG, "prevResult": PREVIOUS}).encode()
+    typed = {**ENVIRON, "CNI_ARGS": "ip=10.0.0.9"}
+    for command in (Command.ADD, Command.CHECK):
+        environ = {**typed, "CNI_COMMAND": command}
+        with pytest.raises(CniError, match="unknown args ip"):
+            read_request(Addressed(), environ, stdin, "host")
+        read_request(Demo(), environ, stdin, "host")
+    read_request(Addressed(), {**typed, "CNI_COMMAND": Command.DEL}, stdin, "host")
