@@ -70,9 +70,7 @@ class Onlooker(KernelWorld):
     """
 
     def __init__(self, host: int, warm: Warm, sandbox: int | None = None, netns: str = "") -> None:
-        super().__init__(
-            host, sandbox, netns=netns, same_mounts=True, our_plugins=frozenset(), warm=warm
-        )
+        super().__init__(host, sandbox, netns=netns, our_plugins=frozenset(), warm=warm)
         self._shared: dict[str, list[Drift]] = {}
         self.forbidden: dict[str, None] = {}
 

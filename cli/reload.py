@@ -67,9 +67,7 @@ def _reload() -> Reloaded:
         return Reloaded(0, (), ())
     host = namespaces.own()
     try:
-        with KernelWorld(
-            host, None, netns="", same_mounts=True, our_plugins=registry.names()
-        ) as world:
+        with KernelWorld(host, None, netns="", our_plugins=registry.names()) as world:
             store = Store.open(state)
             done = reload(Site(store, world))
             adapt_ways(store, world)

@@ -140,7 +140,6 @@ class Recovery:
             table.namespace,
             None,
             netns="",
-            same_mounts=True,
             our_plugins=frozenset(),
             warm=self._warm,
         )

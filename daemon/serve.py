@@ -126,9 +126,7 @@ def open_world(request: Request, call: Call, warm: Warm | None) -> KernelWorld:
     needed = request.command in (Command.ADD, Command.CHECK) and bool(request.netns)
     sandbox = call.sandbox
     if needed and sandbox is None:
-        raise NamespaceError(
-            f'failed to open netns "{request.netns}": {_why_not(request.netns, call)}'
-        )
+        raise NamespaceError(f'failed to open netns "{request.netns}": {_why_not(request.netns)}')
     if sandbox is not None and same_namespace(sandbox, call.host):
         if needed and not own_namespace_allowed(call.environ):
             raise NamespaceError(
@@ -141,20 +139,18 @@ def open_world(request: Request, call: Call, warm: Warm | None) -> KernelWorld:
         sandbox,
         netns=request.netns,
         needs_sandbox=needed,
-        same_mounts=call.same_mounts,
         our_plugins=registry.names(),
         warm=warm,
     )
 
 
-def _why_not(netns: str, call: Call) -> str:
-    if call.same_mounts:
-        try:
-            os.close(open_namespace(netns))
-        except NamespaceError as error:
-            return error.msg
-        except OSError as error:
-            return os.strerror(error.errno or 0)
+def _why_not(netns: str) -> str:
+    try:
+        os.close(open_namespace(netns))
+    except NamespaceError as error:
+        return error.msg
+    except OSError as error:
+        return os.strerror(error.errno or 0)
     return "it can't be opened, or is no network namespace"
 
 

@@ -24,7 +24,7 @@ class World(Protocol):
     sandbox: str
 
     def look(self, query: Query[Any]) -> Any:
-        """The answer to `query`. Raises `CniError`, or `Declined`."""
+        """The answer to `query`. Raises `CniError`."""
 
     def exists(self, resource: Resource) -> bool:
         """Whether it is there already, made by whomever."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..model.errors import CniError, Code, Declined
+from ..model.errors import CniError, Code
 from ..model.forwarding import Blocker, ForwardBlockers
 from ..model.query import (
     REPLACED,
@@ -36,14 +36,13 @@ _LAUNCHER = "pynet-launcher"
 
 @dataclass(frozen=True)
 class Looker:
-    """`same_mounts`: whether paths mean here what they mean to the caller."""
-
     at: Places
-    same_mounts: bool
     our_plugins: frozenset[str]
 
     def look(self, query: Query[Any]) -> Any:
-        """Raises `CniError`; `Declined` for a path of another mount namespace."""
+        """Raises `CniError`. Paths are this process's: callers in another mount namespace are
+        declined before.
+        """
         return _LOOKS[type(query)](self, query)
 
     def link(self, query: LinkNamed) -> Link | None:
@@ -79,7 +78,6 @@ class Looker:
         return self.at.table().foreign.blockers()
 
     def file(self, query: FileText) -> str | None:
-        self._needs_mounts(query.path)
         try:
             return Path(query.path).read_text(encoding="utf-8", errors="replace")
         except (FileNotFoundError, NotADirectoryError):
@@ -92,7 +90,6 @@ class Looker:
     def binary(self, query: PluginBinary) -> str | None:
         """The first regular file counts, executable or not, as in the reference."""
         ours = "" if query.type in self.our_plugins else None
-        self._needs_mounts(f"CNI_PATH ({query.type})")
         for directory in query.path:
             path = os.path.join(directory, query.type)
             if os.path.isfile(path):
@@ -100,7 +97,6 @@ class Looker:
         return ours
 
     def replaced(self, query: ReplacedBinary) -> str:
-        self._needs_mounts(f"CNI_PATH ({query.type})")
         for directory in query.path:
             path = os.path.join(directory, query.type)
             if os.path.isfile(path):
@@ -109,10 +105,6 @@ class Looker:
                 is_theirs = os.path.isfile(kept) and not _is_ours(kept)
                 return kept if _is_ours(path) and is_theirs else ""
         return ""
-
-    def _needs_mounts(self, path: str) -> None:
-        if not self.same_mounts:
-            raise Declined(f"{path} is in another mount namespace than this process")
 
 
 def _is_ours(path: str) -> bool:

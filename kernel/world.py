@@ -43,7 +43,6 @@ class KernelWorld:
         sandbox_fd: int | None,
         *,
         netns: str,
-        same_mounts: bool,
         our_plugins: frozenset[str],
         warm: Warm | None = None,
         needs_sandbox: bool = False,
@@ -61,7 +60,7 @@ class KernelWorld:
         self._opened = ExitStack()
         self._at = Places(host_fd, sandbox_fd, netns, warm)
         self._opened.callback(self._at.close)
-        self._looker = Looker(self._at, same_mounts, our_plugins)
+        self._looker = Looker(self._at, our_plugins)
         try:
             self.host = self._at.cookie("host")
             self.sandbox = self._at.cookie("sandbox")
@@ -104,7 +103,6 @@ class KernelWorld:
                 self._host_fd,
                 sandbox_fd,
                 netns=netns,
-                same_mounts=self._looker.same_mounts,
                 our_plugins=self._looker.our_plugins,
                 warm=self._warm,
             )

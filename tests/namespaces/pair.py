@@ -67,7 +67,7 @@ class Pair:
             return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
 
     def world(self, **options: Any) -> KernelWorld:
-        given = {"netns": NETNS, "same_mounts": True, "our_plugins": frozenset({"bridge"})}
+        given = {"netns": NETNS, "our_plugins": frozenset({"bridge"})}
         return KernelWorld(self.host, self.sandbox, **{**given, **options})
 
 

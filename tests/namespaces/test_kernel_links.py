@@ -322,9 +322,7 @@ def test_promiscuity_comes_back_as_it_was(world: KernelWorld, pair: Pair) -> Non
 
 
 def test_what_was_in_a_lost_sandbox_is_gone(pair: Pair) -> None:
-    with KernelWorld(
-        pair.host, None, netns=NETNS, same_mounts=True, our_plugins=frozenset()
-    ) as world:
+    with KernelWorld(pair.host, None, netns=NETNS, our_plugins=frozenset()) as world:
         inside = LinkUp(name="eth0", place="sandbox")
         assert world.sandbox == ""
         assert not world.exists(inside)
@@ -341,6 +339,6 @@ def test_a_pair_goes_with_its_sandbox(pair: Pair) -> None:
         world.create([VETH])
     os.close(pair.sandbox)
     pair.sandbox = os.open("/proc/self/ns/net", os.O_RDONLY)
-    with KernelWorld(pair.host, None, netns="", same_mounts=True, our_plugins=frozenset()) as world:
+    with KernelWorld(pair.host, None, netns="", our_plugins=frozenset()) as world:
         world.delete([(VETH, None)])  # whether the kernel was first or not
         assert not world.exists(VETH)

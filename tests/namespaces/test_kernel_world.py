@@ -19,7 +19,7 @@ from pynet.kernel.kinds import HANDLERS
 from pynet.kernel.warm import Warm
 from pynet.kernel.world import KernelWorld
 from pynet.model import resources as kinds
-from pynet.model.errors import CniError, Declined, NamespaceError, TableMissing
+from pynet.model.errors import CniError, NamespaceError, TableMissing
 from pynet.model.query import REPLACED, FileText, LinkNamed, PluginBinary, ReplacedBinary
 from pynet.model.resource import Lease, Resource, Unknown
 
@@ -145,7 +145,7 @@ def test_a_sandbox_that_is_no_namespace_is_an_error_only_where_it_is_needed(
 ) -> None:
     fd = os.open(tmp_path, os.O_RDONLY)
     try:
-        pair_options = {"netns": str(tmp_path), "same_mounts": True, "our_plugins": frozenset()}
+        pair_options = {"netns": str(tmp_path), "our_plugins": frozenset()}
         with KernelWorld(pair.host, fd, **pair_options) as world:  # type: ignore[arg-type]
             assert world.sandbox == ""
         with pytest.raises(NamespaceError, match="is a directory"):
@@ -158,7 +158,7 @@ def test_a_visit_finds_the_recorded_sandbox_and_no_other(pair: Pair, tmp_path: P
     other = new_namespace()
     path = f"/proc/self/fd/{pair.sandbox}"
     with (
-        KernelWorld(pair.host, other, netns="", same_mounts=True, our_plugins=frozenset()) as world,
+        KernelWorld(pair.host, other, netns="", our_plugins=frozenset()) as world,
         pair.world() as right,
     ):
         assert world.visiting(path, right.sandbox).sandbox == right.sandbox
@@ -240,11 +240,6 @@ def test_files_are_read_where_paths_mean_the_same(pair: Pair, tmp_path: Path) ->
         assert world.look(FileText(str(tmp_path / "gone"))) is None
         with pytest.raises(CniError, match="can't be read"):
             world.look(FileText(str(tmp_path)))
-    with pair.world(same_mounts=False) as world:
-        with pytest.raises(Declined):
-            world.look(FileText(str(file)))
-        with pytest.raises(Declined):
-            world.look(PluginBinary("bridge", (str(tmp_path),)))
 
 
 def test_the_first_plugin_of_a_name_in_cni_path_counts(pair: Pair, tmp_path: Path) -> None:
