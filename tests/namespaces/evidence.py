@@ -18,7 +18,7 @@ TABLES = ("record", "step", "lease")
 
 def rest() -> set[str]:
     """One line a thing, in the namespaces of the calling process."""
-    return {*links(), *routes(), *elements(), *rows(), *locks()}
+    return {*links(), *localnet(), *routes(), *elements(), *rows(), *locks()}
 
 
 def nothing_left(baseline: set[str], now: set[str]) -> list[str]:
@@ -52,6 +52,12 @@ def links() -> set[str]:
             if address["scope"] != "link":
                 found.add(f"address {link['ifname']} {address['local']}/{address['prefixlen']}")
     return found
+
+
+def localnet() -> set[str]:
+    """The interfaces on which 127.0.0.0/8 is routed."""
+    places = Path("/proc/sys/net/ipv4/conf").glob("*/route_localnet")
+    return {f"route_localnet {each.parent.name}" for each in places if each.read_text() != "0\n"}
 
 
 def routes() -> set[str]:

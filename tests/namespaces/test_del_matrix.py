@@ -7,6 +7,7 @@ some resources are missing."
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,13 +15,12 @@ from typing import Any
 
 import drive
 import pytest
+from chains import CHAIN, Config, add_list, delete_list, with_result
 from drive import Runtime
-from evidence import nothing_left
-from scenes import add, container, in_host, lines, run, succeed, whole
+from evidence import inside, nothing_left
+from scenes import add, container, in_host, lines, run, whole
 
-Config = dict[str, Any]
-
-BRIDGE: Config = {
+BRIDGE: dict[str, Any] = {
     "cniVersion": "1.1.0",
     "name": "web",
     "type": "bridge",
@@ -34,10 +34,10 @@ CHAINS: dict[str, tuple[Config, ...]] = {
     "loopback": (drive.LOOPBACK,),
     "host-local": (drive.HOST_LOCAL,),
     "static": (drive.STATIC,),
-    "chain": (drive.BRIDGE, drive.TUNING, drive.PORTMAP, drive.FIREWALL),
+    "chain": CHAIN,
 }
 """The plugins of a network, in the order of their ADD."""
-OTHER_SUBNET: dict[str, Config] = {
+OTHER_SUBNET: dict[str, Any] = {
     "host-local": {"type": "host-local", "subnet": "10.77.0.0/24"},
     "static": {"type": "static", "addresses": [{"address": "10.77.0.5/24"}]},
 }
@@ -58,14 +58,12 @@ class Scene:
 
     chain: tuple[Config, ...]
     runtime: Runtime
-    result: Config
+    result: dict[str, Any]
     fresh: set[str]
     """The container before its ADD."""
 
     def delete(self) -> None:
-        """CNI spec 1.1.0: in reverse order, each with the final result."""
-        for config in reversed(self.chain):
-            succeed("DEL", {**config, "prevResult": self.result}, self.runtime)
+        delete_list(self.chain, self.runtime, self.result)
 
 
 def no_namespace_given(scene: Scene) -> None:
@@ -96,7 +94,7 @@ def replaced(scene: Scene) -> None:
 
 
 def interface_removed_inside(scene: Scene) -> None:
-    if scene.chain[0]["type"] == "bridge":
+    if any(interface["name"] == "eth0" for interface in scene.result.get("interfaces", ())):
         run("ip -n c1 link del eth0")
     run("ip -n c1 link set lo down")
 
@@ -112,9 +110,11 @@ def no_result(scene: Scene) -> None:
 
 
 def other_subnet(scene: Scene) -> None:
-    main, *chained = scene.chain
-    kind = main.get("ipam", {}).get("type")
-    scene.chain = ({**main, "ipam": OTHER_SUBNET.get(kind, {})}, *chained)
+    def changed(config: Config) -> Config:
+        kind = config.get("ipam", {}).get("type")
+        return {**config, "ipam": OTHER_SUBNET[kind]} if kind else config
+
+    scene.chain = tuple(map(changed, scene.chain))
 
 
 def invalid_configuration(scene: Scene) -> None:
@@ -150,13 +150,6 @@ SITUATIONS: list[Callable[[Scene], None]] = [
 each_chain = pytest.mark.parametrize("name", list(CHAINS))
 
 
-def add_all(chain: tuple[Config, ...], runtime: Runtime) -> Config:
-    result: Config = {}
-    for config in chain:
-        result = add({**config, "prevResult": result} if result else config, runtime)
-    return result
-
-
 def elsewhere(config: Config) -> Config:
     """With other ports of the host, where it publishes any."""
     if config["type"] != "portmap":
@@ -172,14 +165,14 @@ def others(chain: tuple[Config, ...]) -> None:
     run("ip addr add 172.16.0.1/24 dev veth0123456789a")
     run("ip link set veth0123456789a up")
     run("ip link add admin-br type bridge")
-    add_all(tuple(map(elsewhere, chain)), container("c10"))
+    add_list(tuple(map(elsewhere, chain)), container("c10"))
     add(STRANGER, replace(container("namesake"), container="c1"))
 
 
 def attached(chain: tuple[Config, ...]) -> Scene:
     runtime = container("c1")
     fresh = lines("c1")
-    return Scene(chain, runtime, add_all(chain, runtime), fresh)
+    return Scene(chain, runtime, add_list(chain, runtime), fresh)
 
 
 def outside(everything: set[str]) -> set[str]:
@@ -224,6 +217,41 @@ def test_nothing_is_left_and_nobody_else_is_touched(name: str, among_others: boo
             run("ip netns del c1")
 
 
+INTACT = (nothing_is_wrong, no_namespace_given, no_result, other_subnet, invalid_configuration)
+"""The situations in which the container is as its ADD left it."""
+
+
+@pytest.mark.parametrize("name", sorted(drive.BEFORE))
+@in_host
+def test_a_chained_plugin_leaves_nothing_to_the_one_before_it(name: str) -> None:
+    """Whose own DEL would take it along: here nobody but the chained plugin is told."""
+    before, plugin = drive.BEFORE[name], drive.CONFIGS[name]
+    others((*before, plugin))
+    neighbours = whole()
+    for situation in SITUATIONS:
+        runtime = container("c1")
+        given = add_list(before, runtime)
+        baseline, fresh = outside(whole()), inside("c1")
+        result = add(with_result(plugin, given), runtime)
+        scene = Scene((plugin,), runtime, result, set())
+        situation(scene)
+        sandbox = lines("c1") if situation is replaced else set()
+        try:
+            for _ in ("once", "and again"):
+                scene.delete()
+                now = whole()
+                assert nothing_left(baseline, outside(now)) == []
+                assert neighbours <= now
+            assert situation not in INTACT or inside("c1") == fresh
+            assert not sandbox or lines("c1") == sandbox
+        except BaseException as error:
+            error.add_note(f"situation: {situation.__name__}")
+            raise
+        delete_list(before, runtime, given)
+        if Path("/run/netns/c1").exists():
+            run("ip netns del c1")
+
+
 # --- the store is gone ----------------------------------------------------------
 
 
@@ -248,14 +276,24 @@ def test_without_a_store_what_can_be_found_by_name_and_result_is_removed(name: s
         assert but_rows(whole()) == baseline
 
 
+BY_ADDRESS = {
+    "bridge-dual": {"masquerade"},
+    "chain": {"masquerade", "hairpin", "closed", "apart"}
+    | {"published", "published_any", "published_masquerade"},
+}
+"""The sets and maps in which only the address tells the container from its neighbours."""
+linked = pytest.mark.parametrize("name", ["bridge-dual", "chain"])
+
+
+@linked
 @pytest.mark.parametrize(
     "also", [path_vanished, path_vanished_namespace_alive, replaced, no_namespace_given]
 )
 @in_host
-def test_without_a_store_and_a_namespace(also: Callable[[Scene], None]) -> None:
-    others(CHAINS["bridge-dual"])
+def test_without_a_store_and_a_namespace(name: str, also: Callable[[Scene], None]) -> None:
+    others(CHAINS[name])
     baseline = but_rows(whole())
-    scene = attached(CHAINS["bridge-dual"])
+    scene = attached(CHAINS[name])
     without_store(scene)
     also(scene)
     sandbox = lines("c1") if also is replaced else set()
@@ -264,23 +302,22 @@ def test_without_a_store_and_a_namespace(also: Callable[[Scene], None]) -> None:
     assert not sandbox or lines("c1") == sandbox
 
 
+@linked
 @pytest.mark.parametrize("change", [no_result, invalid_configuration, other_subnet])
 @in_host
 def test_without_a_store_and_a_result_the_link_and_its_guard_go(
-    change: Callable[[Scene], None],
+    name: str, change: Callable[[Scene], None]
 ) -> None:
-    others(CHAINS["bridge-dual"])
+    others(CHAINS[name])
     baseline = but_rows(whole())
-    scene = attached(CHAINS["bridge-dual"])
+    scene = attached(CHAINS[name])
     without_store(scene)
     change(scene)
     scene.result = {}
     scene.delete()
     left = nothing_left(baseline, but_rows(whole()))
-    assert [line.split()[:2] for line in left] == [
-        ["element", "masquerade4"],
-        ["element", "masquerade6"],
-    ]
+    assert {line.split()[0] for line in left} == {"element"}
+    assert {re.sub("[46]", "", line.split()[1]) for line in left} == BY_ADDRESS[name]
 
 
 @in_host
