@@ -210,7 +210,7 @@ def corrupt() -> None:
 
 
 def cut_off() -> None:
-    with sqlite3.connect(STORE) as store:
+    with closing(sqlite3.connect(STORE)) as store:
         store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     content = STORE.read_bytes()
     remove()
@@ -223,7 +223,7 @@ def a_directory() -> None:
 
 
 def of_a_newer_schema() -> None:
-    with sqlite3.connect(STORE) as store:
+    with closing(sqlite3.connect(STORE)) as store:
         store.execute("PRAGMA user_version = 99")
 
 
