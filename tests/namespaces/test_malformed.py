@@ -1,174 +1,52 @@
 """Anything at all in environment, stdin and every key: one JSON document, a code, no effect.
 
 Each test is one child in a fake host that plays all of its examples: a fork costs more than
-a call. The keys are read off the plugins' own models, so that a new key is covered as well.
+a call.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from copy import deepcopy
-from dataclasses import dataclass
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any
 
 import drive
-from drive import CONFIGS, Outcome, Runtime
-from evidence import links, locks, rows
-from hypothesis import HealthCheck, Phase, given, settings
+from chains import CHAIN, play
+from drive import Outcome, Runtime
+from evidence import inside, links, locks, rows
+from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
-from scenes import container, in_host, ip, run, succeed, the_error, whole
+from malformed import (
+    BASES,
+    FOR_A_CONFIGURATION,
+    Config,
+    Key,
+    Path,
+    codes_for,
+    every_key,
+    examples,
+    judged,
+    likely,
+    numbers,
+    put,
+    texts,
+    values,
+)
+from scenes import container, in_host, ip, run, succeed, whole
 
-from pynet.plugins.host_local import HostLocalIpam, RuntimeRanges
 from pynet.plugins.registry import OURS, plugin_named
-from pynet.plugins.static import StaticIpam
 
-Config = dict[str, Any]
-Path = tuple[str | int, ...]
-
-FOR_A_CONFIGURATION = {1, 2, 6, 7}
 FOR_AN_ENVIRONMENT = {4, 7, 8}
 COMMANDS = ("ADD", "CHECK", "DEL", "STATUS", "GC", "VERSION")
 
 
-def examples(count: int) -> settings:
-    """Without shrinking: an example is small, or says which part of it failed."""
-    return settings(
-        max_examples=count,
-        phases=(Phase.generate,),
-        deadline=None,
-        database=None,
-        print_blob=False,
-        suppress_health_check=list(HealthCheck),
-    )
-
-
-# --- values ---------------------------------------------------------------------
-
-TEXTS = (
-    "", " ", "a", "a/b", "..", "%d", "é" * 8, "x" * 300, "\u00a0", "\n", "null", "0", "-1", "1.5",
-    "0.0.0.0", "10.1.0.5", "10.1.0.5/24", "10.1.0.0/24", "10.1.0.0/33", "10.1.0.0/-1", "/24",
-    "255.255.255.255/32", "0.0.0.0/0", "::/0", "::", "fd00:1::5/64", "fe80::1%eth0", "1.2.3",
-    "::ffff:10.1.0.5/120", "02:00:00:00:00:01", "ff:ff:ff:ff:ff:ff", "/nowhere", "/run", "lo",
-    "9.9.9", "1.1.0", "0.3.0", "host-local", "static", "\U0001f41d", "10.1.0.9,fd00:1::9",
-)  # fmt: skip
-NUMBERS = (0, 1, -1, 2, 68, 100, 253, 254, 255, 1280, 4094, 4095, 2**31, 2**32, 2**64, -(2**63))
-texts = st.sampled_from(TEXTS) | st.text(max_size=20)
-numbers = st.sampled_from(NUMBERS)
-leaves = st.none() | st.booleans() | numbers | st.sampled_from((0.5, 1.0, 1e300)) | texts
-values = st.recursive(
-    leaves,
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(("cni", "mac", "ips", "type", "id", "subnet")), inner)
-    ),
-    max_leaves=4,
-)
-LIKELY: dict[Any, Any] = {str: texts, int: numbers, bool: st.booleans()}
-"""Values of the right type, which get further than others."""
-
-
-# --- keys -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Key:
-    """`base` names the configuration whose `path` is changed; `type` is what should be there."""
-
-    base: str
-    path: Path
-    type: Any = None
-
-
-def keys_of(annotation: Any, path: Path) -> Iterator[tuple[Path, Any]]:
-    """`path`, and every path below it of a value of this type: its models' keys, its items."""
-    arguments = [one for one in get_args(annotation) if one not in (Ellipsis, type(None))]
-    if get_origin(annotation) is Annotated:
-        yield from keys_of(arguments[0], path)
-    elif get_origin(annotation) in (Union, UnionType):
-        for one in arguments:
-            yield from keys_of(one, path)
-    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield path, None
-        for name, field in annotation.model_fields.items():
-            yield from keys_of(field.annotation, (*path, name))
-    else:
-        yield path, annotation if annotation in LIKELY else None
-        if get_origin(annotation) in (tuple, list):
-            yield from keys_of(arguments[0], (*path, 0))
-
-
-def put(config: Any, path: Path, value: Any) -> Any:
-    """A copy of `config` with `value` at `path`, and what is needed on the way there."""
-    head, *rest = path
-    inside = deepcopy(config)
-    if isinstance(head, int):
-        inside = inside if isinstance(inside, list) else []
-        inside += [{}] * (head + 1 - len(inside))
-    else:
-        inside = inside if isinstance(inside, dict) else {}
-    held = inside[head] if isinstance(head, int) else inside.get(head)
-    inside[head] = put(held, tuple(rest), value) if rest else value
-    return inside
-
-
-BASES: dict[str, Config] = {
-    **CONFIGS,
-    "bridge with static": {
-        **drive.BRIDGE,
-        "ipam": {**drive.STATIC["ipam"], "routes": [{"dst": "10.99.0.0/16"}]},
-    },
-    "bridge without IPAM": {"cniVersion": "1.1.0", "name": "web", "type": "bridge"},
-}
-
-
 KEEPER: Config = {**BASES["bridge without IPAM"], "name": "keep", "bridge": "cni0"}
-CHAIN: Config = {
+MAIN: Config = {
     **drive.BRIDGE,
     "name": "chain",
     "bridge": "cni9",
     "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.8.0.0/24"}]]},
 }
 """The main plugin before those that want one before them, on a network of its own."""
-
-
-def every_key() -> list[Key]:
-    """Of the plugins' models, of IPAM inside bridge, and what no model names."""
-    models = [(plugin, plugin_named(plugin).config, ()) for plugin in OURS]
-    models += [("bridge without IPAM", plugin_named("bridge").config, ())]
-    inner: list[tuple[str, Any, Path]] = [
-        *models,
-        ("bridge", HostLocalIpam, ("ipam",)),
-        ("bridge with static", StaticIpam, ("ipam",)),
-        ("bridge", RuntimeRanges, ("runtimeConfig",)),
-        ("host-local", RuntimeRanges, ("runtimeConfig",)),
-    ]
-    found = [
-        Key(base, path, kind) for base, model, at in inner for path, kind in keys_of(model, at)
-    ]
-    return [key for key in found if key.path] + [
-        Key(base, path, str) for base in BASES for path in LOOSE
-    ]
-
-
-LOOSE: list[Path] = [
-    ("runtimeConfig", "mac"),
-    ("runtimeConfig", "ips"),
-    ("runtimeConfig", "ips", 0),
-    ("args", "cni"),
-    ("args", "cni", "mac"),
-    ("args", "cni", "ips", 0),
-    ("cni.dev/valid-attachments",),
-    ("cni.dev/attachments", 0, "containerID"),
-    ("prevResult",),
-    ("prevResult", "cniVersion"),
-    ("prevResult", "interfaces", 0, "name"),
-    ("prevResult", "interfaces", 2, "name"),
-    ("prevResult", "ips", 0, "address"),
-    *(("prevResult", "routes", 0, key) for key in ("dst", "gw", "mtu", "table")),
-]
 
 
 def test_every_key_of_every_model_is_covered() -> None:
@@ -195,16 +73,6 @@ def state() -> set[str]:
     return links() | inner | rows() | locks()
 
 
-def judged(outcome: Outcome, codes: set[int]) -> bool:
-    """Whether it succeeded; else its one document must be an error with one of `codes`."""
-    if outcome.status:
-        assert the_error(outcome)["code"] in codes, outcome.document
-        assert outcome.stdout.endswith(b"}\n")
-        return False
-    assert outcome.stdout == b"" or isinstance(outcome.document, dict)
-    return True
-
-
 def deleted(outcome: Outcome) -> None:
     assert outcome.status == 0 and outcome.stdout == b"", outcome.stdout
 
@@ -220,7 +88,7 @@ class Place:
         succeed("DEL", drive.BRIDGE, self.bare)
         succeed("ADD", KEEPER, container("keeper"))
         self.chained = container("chained")
-        self.result = succeed("ADD", CHAIN, self.chained).document
+        self.result = succeed("ADD", MAIN, self.chained).document
         for plugin in drive.BEFORE:
             succeed("ADD", self.config(plugin), self.chained)
             succeed("DEL", self.config(plugin), self.chained)
@@ -300,10 +168,6 @@ def test_stdin() -> None:
     place.wholly_unchanged()
 
 
-def likely(key: Key) -> st.SearchStrategy[tuple[Key, Any]]:
-    return st.tuples(st.just(key), LIKELY[key.type] if key.type else values)
-
-
 @in_host
 def test_every_key() -> None:
     """Several changes an example: looking at the host costs more than most calls."""
@@ -337,16 +201,35 @@ def test_every_key() -> None:
     any_values()
 
 
-def codes_for(key: Key, command: str) -> set[int]:
-    """DEL needs no more than what names the attachment."""
-    if command == "DEL":
-        return {1, 6, 7} if key.path[0] in ("name", "cniVersion") else set()
-    found = set(FOR_A_CONFIGURATION)
-    if key.path[0] in ("ipam", "runtimeConfig", "args", "mtu"):
-        found |= {5, 102}  # paths that can't be read, what only the kernel can judge
-    if command == "CHECK":
-        found.add(101)
-    return found
+@in_host
+def test_any_key_of_any_plugin_of_a_list() -> None:
+    """The runtime takes down what the plugins before have made: with that very list."""
+    place = Place()
+    own = {"name", "cniVersion", "type", "prevResult"}
+    """What a runtime writes into each configuration itself."""
+    listed = {config["type"] for config in CHAIN}
+    keys = [key for key in every_key() if key.base in listed and key.path[0] not in own]
+    failed: list[str] = []
+
+    @examples(120)
+    @given(st.sampled_from(sorted(listed)).flatmap(lambda plugin: changes_of(plugin)))
+    def any_value(change: tuple[Key, Any]) -> None:
+        key, value = change
+        plugins = [put(c, key.path, value) if c["type"] == key.base else c for c in CHAIN]
+        added = play("ADD", plugins, place.bare)
+        good = judged(added, codes_for(key, "ADD"))
+        failed.extend([] if good else [key.base])
+        deleted(play("DEL", plugins, place.bare, added.document if good else None))
+        place.unchanged()
+        assert inside("c1") == fresh
+
+    def changes_of(plugin: str) -> st.SearchStrategy[tuple[Key, Any]]:
+        of_it = st.sampled_from([key for key in keys if key.base == plugin])
+        return of_it.flatmap(likely) | st.tuples(of_it, values)
+
+    fresh = inside("c1")
+    any_value()
+    assert {"bridge", "portmap", "tuning"} <= {*failed}
 
 
 @in_host
@@ -359,7 +242,7 @@ def test_check_of_what_is_attached_with_any_result() -> None:
     @examples(150)
     @given(st.sampled_from(told), values | texts | numbers)
     def any_value(path: Path, value: Any) -> None:
-        config = {**CHAIN, "prevResult": put(place.result, path, value)}
+        config = {**MAIN, "prevResult": put(place.result, path, value)}
         stdin = json.dumps(config).encode()
         outcome = drive.raw_call("bridge", place.chained.environment("CHECK"), stdin)
         judged(outcome, {6, 7, 101})
