@@ -66,13 +66,14 @@ def start_docker(lab: Lab, host: Host) -> Process:
     return dockerd
 
 
-def start_firewalld(lab: Lab, host: Host, folder: Path) -> None:
+def start_firewalld(lab: Lab, host: Host, folder: Path) -> Process:
     (folder / "bus.conf").write_text(BUS)
     host.run(["mkdir", "-p", "/run/dbus", "/run/firewalld"])
     start(lab, host, "dbus-daemon", f"--config-file={folder}/bus.conf", "--nofork")
     until(lambda: succeeds(host, "test", "-S", "/run/dbus/system_bus_socket"), "no bus")
-    start(lab, host, "firewalld", "--nofork", "--nopid")
+    firewalld = start(lab, host, "firewalld", "--nofork", "--nopid")
     until(lambda: succeeds(host, "firewall-cmd", "--state"), "firewalld does not answer")
+    return firewalld
 
 
 def way_through(site: Site) -> Callable[[], bool]:
@@ -191,7 +192,7 @@ def test_firewalld(lab: Lab, tmp_path: Path) -> None:
     assert zone("internal") == ["cni0"]
 
 
-def test_firewalld_that_comes_later_and_restarts(lab: Lab, tmp_path: Path) -> None:
+def test_firewalld_that_comes_later_and_goes_again(lab: Lab, tmp_path: Path) -> None:
     need(firewalld="firewalld", **{"dbus-daemon": "dbus"})
 
     def trusted() -> list[str]:
@@ -200,12 +201,17 @@ def test_firewalld_that_comes_later_and_restarts(lab: Lab, tmp_path: Path) -> No
 
     site = Site.of(lab)
     with daemon(site.host):
-        start_firewalld(lab, site.host, tmp_path)
+        firewalld = start_firewalld(lab, site.host, tmp_path)
         until(lambda: trusted() == ["cni0", "cni1"], "firewalld is not noticed")
         assert way_through(site)()
         site.host.run(["firewall-cmd", "--complete-reload"])
         until(lambda: trusted() == ["cni0", "cni1"], "what it forgot is not put back")
         assert way_through(site)()
-        for served in site.all:
-            site.release(served)
-        assert trusted() == []
+        site.release(site.other)
+        assert trusted() == ["cni0"]
+        firewalld.terminate()
+        firewalld.wait(20)
+        until(lambda: site.call("CHECK", site.target).status == 0, "its zone is still needed")
+        assert way_through(site)()
+    for served in (site.target, site.neighbour):
+        site.release(served)
