@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from hashlib import blake2b
@@ -102,6 +103,20 @@ def decode(stdin: bytes) -> dict[str, Any]:
     if text.count("{") + text.count("[") > _MAX_DEPTH and not _shallow(config, _MAX_DEPTH):
         raise DecodingError("the network configuration is nested too deeply")
     return config
+
+
+_ODD = re.compile(
+    rb"(\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..)"  # a backslash itself, and a whole pair
+    rb"|\\u(?:0000|[dD][89a-fA-F]..)"
+)
+
+
+def without_odd_characters(stdin: bytes) -> bytes:
+    """The same with U+FFFD for each character that `decode` refuses.
+
+    For a DEL: in a list, what another plugin was refused for stands in the way of all others.
+    """
+    return _ODD.sub(lambda found: found[1] or rb"\ufffd", stdin) if b"\\u" in stdin else stdin
 
 
 def _refuse_constant(text: str) -> Any:

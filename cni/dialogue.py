@@ -16,7 +16,7 @@ from ..model.plugin import Plugin
 from ..model.request import Command, Request
 from ..model.result import Result
 from . import environment, version
-from .config import decode, network_name, parse_model
+from .config import decode, network_name, parse_model, without_odd_characters
 from .environment import command_of as command_of  # the first thing a caller asks
 from .keys import get, get_object, shown
 from .result import from_json, to_json
@@ -36,6 +36,8 @@ def read_request(plugin: Plugin, environ: Mapping[str, str], stdin: bytes, host:
     if call.command is Command.VERSION:
         answer = version.document(plugin.versions, _asked_version(stdin))
         return Request(call.command, plugin.name, "", "", "", answer["cniVersion"], {}, host=host)
+    if call.command is Command.DEL:
+        stdin = without_odd_characters(stdin)
     config = _decoded(stdin)
     network = network_name(config)
     cni_version = version.of_config(config)

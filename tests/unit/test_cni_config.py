@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import AfterValidator, Field
 
-from pynet.cni.config import ConfigModel, NetConf, decode, digest, parse_model
+from pynet.cni.config import (
+    ConfigModel,
+    NetConf,
+    decode,
+    digest,
+    parse_model,
+    without_odd_characters,
+)
 from pynet.cni.keys import Keys, get
 from pynet.model.errors import Code, ConfigError, DecodingError, UnsupportedField
 
@@ -91,6 +98,21 @@ def test_what_is_not_one_json_object_fails_to_decode(stdin: bytes) -> None:
 
 def test_escapes_of_real_characters_are_read() -> None:
     assert decode(b'{"a": "\\ud83d\\ude00", "b": "\\\\u0000"}') == {"a": "😀", "b": "\\u0000"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (rb"a\u0000b", "a\ufffdb"),
+        (rb"\\u0000", r"\u0000"),
+        (rb"\\\u0000", "\\\ufffd"),
+        (rb"\ud83d\ude00", "😀"),
+        (rb"\ud83d\ud83d\ude00\ude00", "\ufffd😀\ufffd"),
+        (rb"\uD800x\u00e9", "\ufffdx\xe9"),
+    ],
+)
+def test_a_del_reads_past_odd_characters(text: bytes, expected: str) -> None:
+    assert decode(without_odd_characters(b'{"a": "%s"}' % text)) == {"a": expected}
 
 
 def test_a_wide_document_is_not_a_deep_one() -> None:
