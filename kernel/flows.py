@@ -6,8 +6,8 @@ and the next packet is its first again.
 
 Rules that hold here:
 - The kernel looks for them: a table of a million flows is never read by us.
-- It goes through its whole table for each port, so of many ports it is asked about those only
-  that a small table has a flow to.
+- It goes through its whole table for each port, a tenth of a millisecond; so it is asked first
+  whether there are any at all.
 - Layouts are those of linux/netfilter/nfnetlink_conntrack.h.
 """
 
@@ -15,18 +15,15 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import socket
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 from ..model.errors import KernelError
 from ..model.resources import PublishedPort
 from . import netlink
-from .namespaces import entered
 from .nft_socket import NftSocket
 
 _SUBSYSTEM = 1  # NFNL_SUBSYS_CTNETLINK
@@ -50,12 +47,6 @@ _BY_SOURCE, _BY_PROTOCOL, _BY_PORT = 1 << 0, 1 << 3, 1 << 5
 
 _CHUNK = 128
 
-_MANY_PORTS = 8
-_FEW_FLOWS = 16_384
-"""To read so many takes as long as the kernel needs to go through them for ten ports."""
-_FLOWS = Path("/proc/thread-self/net/nf_conntrack")
-_TO_PORT = re.compile(rb"^ipv([46]) .* udp .*? dport=(\d+) ", re.MULTILINE)  # the first: as sent
-
 _NO_TRACKING = (errno.EINVAL, errno.EOPNOTSUPP)
 """What nfnetlink answers where connection tracking can't be asked (CONFIG_NF_CT_NETLINK)."""
 
@@ -67,22 +58,17 @@ class Which(NamedTuple):
     attributes: bytes
 
 
-Port = tuple[int, int]
-"""(IP family, number)."""
-
-
 class Flows:
     """Those of one host namespace, over a socket that is open anyway. Threads may share it."""
 
-    def __init__(self, namespace: int, sock: NftSocket) -> None:
-        self._namespace = namespace
+    def __init__(self, sock: NftSocket) -> None:
         # One of its own would have to be closed, and that waits, for milliseconds, until the
         # kernel has put away what nftables deleted before.
         self._socket = sock
 
     def forget_old_ways(self, ports: Iterable[PublishedPort]) -> None:
         """`conntrack -D -p udp --orig-port-dst PORT`, of each port that is now published."""
-        self._forget_to({(port.family, port.host_port) for port in ports})
+        self._forget({_to_port(port.family, port.host_port) for port in ports})
 
     def forget_ways_to(self, ports: Iterable[PublishedPort]) -> None:
         """`conntrack -D -p udp --reply-src ADDRESS`, of each container that was published.
@@ -92,41 +78,21 @@ class Flows:
         """
         listed = list(ports)
         self._forget({_answered_by(port.address) for port in listed if port.family == 4})
-        self._forget_to({(6, port.host_port) for port in listed if port.family == 6})
+        self._forget({_to_port(6, port.host_port) for port in listed if port.family == 6})
 
-    def _forget_to(self, ports: set[Port]) -> None:
-        if len(ports) > _MANY_PORTS and (used := self._in_use()) is not None:
-            ports &= used
-        self._forget({_to_port(*port) for port in ports})
-
-    def _in_use(self) -> set[Port] | None:
-        """The ports that UDP flows go to; None where there are too many flows to look.
-
-        A dump takes a lock for each of the table's places, filled or not: a hundred times as
-        long as this file, and as to delete by a filter.
-        """
-        if self._count() > _FEW_FLOWS:
-            return None
-        try:
-            with entered(self._namespace), _FLOWS.open("rb", buffering=0) as listed:
-                text = listed.read()
-        except OSError:  # a kernel without CONFIG_NF_CONNTRACK_PROCFS
-            return None
-        return {(int(family), int(port)) for family, port in _TO_PORT.findall(text)}
-
-    def _count(self) -> int:
-        """`conntrack -C`; more than few where it can't be told."""
+    def _any(self) -> bool:
+        """`conntrack -C`; True, too, where it can't be told."""
         answers = self._socket.exchange(
             lambda sequence: _message(_GET_STATS, netlink.NLM_F_REQUEST, sequence, Which(0, b""))
         )
         for answer in answers:
             if answer.type == _SUBSYSTEM << 8 | _GET_STATS:
-                told = dict(netlink.attributes(answer.body[4:]))
-                return int.from_bytes(told[_CTA_STATS_GLOBAL_ENTRIES], "big")
-        return _FEW_FLOWS + 1
+                told = netlink.chosen(answer.body, 4, (_CTA_STATS_GLOBAL_ENTRIES,))
+                return any(told[_CTA_STATS_GLOBAL_ENTRIES])
+        return True
 
     def _forget(self, wanted: set[Which]) -> None:
-        for chunk in _chunks(sorted(wanted)):
+        for chunk in _chunks(sorted(wanted)) if wanted and self._any() else ():
             for each, number in zip(chunk, self._delete(chunk), strict=True):
                 if number == errno.EINVAL:  # before Linux 6.8 only a listing could be filtered
                     self._forget_listed(each)

@@ -58,7 +58,7 @@ class Table:
             os.close(self.namespace)
             raise
         self.port = self._socket.port
-        self.flows = Flows(self.namespace, self._socket)
+        self.flows = Flows(self._socket)
         self.foreign = ForeignChains(self.namespace, self._socket)
 
     def close(self) -> None:
