@@ -39,7 +39,7 @@ class Size:
 
 def _by_side(what: str, samples: Samples, key: str, budget: str) -> Row:
     """The row of one key that both sides measured, with pynet's share of the reference's time."""
-    mine = {name: values for name, values in samples.items() if name.endswith(key)}
+    mine = {name: samples[name] for name in (f"pynet {key}", f"reference {key}") if name in samples}
     values = medians(mine)
     ratio = quotient(values, f"pynet {key}", f"reference {key}")
     return Row(what, "ms", values, ratio, "reference", budget, mine)
@@ -88,21 +88,31 @@ def _delete_all(side: Side, containers: Sequence[Container], results: Sequence[R
 
 
 def _add_and_delete(side: Side, chain: Chain) -> dict[str, float]:
-    container = side.container()
-    taken = side.host.call(_timed, side, chain, container)
-    side.host.delete_container(container)
-    return taken
+    """Of two containers in a row: the first finds the processor's caches with something else
+    in them, on either side, for the other side has just been measured; "ADD" is the second.
+    """
+    containers = [side.container() for _ in range(2)]
+    first, second = side.host.call(_timed, side, chain, containers)
+    for container in containers:
+        side.host.delete_container(container)
+    return {**second, "first ADD": first["ADD"], "first DEL": first["DEL"]}
 
 
-def _timed(side: Side, chain: Chain, container: Container) -> dict[str, float]:
+def _timed(side: Side, chain: Chain, containers: Sequence[Container]) -> list[dict[str, float]]:
     # This process was forked a moment ago: its first calls pay for the pages they touch.
     for _ in range(5):
         execute("/bin/true", b"{}", {})
-    results: list[Result] = []
-    return {
-        "ADD": milliseconds(lambda: results.append(chain.add(side, container))),
-        "DEL": milliseconds(lambda: chain.delete(side, container, results[0])),
-    }
+    taken = []
+    for container in containers:
+        results: list[Result] = []
+        adding = milliseconds(partial(_note, results, chain, side, container))
+        deleting = milliseconds(partial(chain.delete, side, container, results[0]))
+        taken.append({"ADD": adding, "DEL": deleting})
+    return taken
+
+
+def _note(results: list[Result], chain: Chain, side: Side, container: Container) -> None:
+    results.append(chain.add(side, container))
 
 
 def _fill(side: Side, count: int) -> None:
@@ -120,6 +130,7 @@ def warm(size: Size) -> Iterator[Row]:
             empty = alternate(size.rounds, takers)
             yield _by_side(f"{chain.what}: ADD", empty, "ADD", add)
             yield _by_side(f"{chain.what}: DEL", empty, "DEL", delete)
+            yield _by_side(f"{chain.what}: ADD after the other side", empty, "first ADD", "")
         for side in sides:
             _fill(side, size.crowd)
         crowded = alternate(size.rounds, takers)

@@ -6,9 +6,9 @@ read holds.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 
 from ..model.forwarding import Blocker
 from . import netlink
@@ -103,10 +103,14 @@ def _legacy_families(namespace: int) -> Iterator[int]:
     with entered(namespace):
         for version, name in _LEGACY_NAMES.items():
             try:
-                names = Path("/proc/thread-self/net", name).read_text().split()
+                file = os.open(f"/proc/thread-self/net/{name}", os.O_RDONLY | os.O_CLOEXEC)
             except OSError:
                 continue
-            if "filter" in names:
+            try:
+                names = os.read(file, 4096).split()
+            finally:
+                os.close(file)
+            if b"filter" in names:
                 yield version
 
 

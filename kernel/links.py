@@ -56,6 +56,7 @@ IFF_PROMISC = 0x100
 IFF_ALLMULTI = 0x200
 _IFF_LOWER_UP = 0x10000
 
+_SIOCGIFNAME = 0x8910
 _SIOCGIFINDEX = 0x8933
 _IFREQ = struct.Struct("16si20x")  # struct ifreq, ifr_ifindex of its union
 _IFINFO = struct.Struct("=BxHiII")  # ifinfomsg: family, device type, index, flags, change mask
@@ -174,6 +175,19 @@ def index(sock: Socket, name: str) -> int:
             f"interface {name} in {sock.where}: {error.strerror}", errno=error.errno or 0
         ) from error
     return int(_IFREQ.unpack(answer)[1])
+
+
+def name_of(sock: Socket, index: int) -> str:
+    """The name of the link of that index, "" where there is none (netdevice(7), SIOCGIFNAME)."""
+    try:
+        answer = fcntl.ioctl(sock.raw, _SIOCGIFNAME, _IFREQ.pack(b"", index))
+    except OSError as error:
+        if error.errno == errno.ENODEV:
+            return ""
+        raise KernelError(
+            f"interface {index} in {sock.where}: {error.strerror}", errno=error.errno or 0
+        ) from error
+    return text(answer[:16])
 
 
 def required_index(sock: Socket, name: str) -> int:

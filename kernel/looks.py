@@ -68,8 +68,7 @@ class Looker:
     def direct_route(self, query: DirectRoute) -> str:
         sock = self.at.socket("host")
         index = routes.direct(sock, query.address)
-        link = links.by_index(sock, index) if index else None
-        return link.name if link else ""
+        return links.name_of(sock, index) if index else ""
 
     def listeners(self, query: ListenersOn) -> tuple[Listener, ...]:
         return listeners.on(self.at.namespace("host"), query.ports)

@@ -97,5 +97,4 @@ def vlan_drift(
 
 
 def _name(sock: Socket, index: int) -> str:
-    found = links.by_index(sock, index) if index else None
-    return found.name if found else "none"
+    return (index and links.name_of(sock, index)) or "none"
