@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -32,20 +32,20 @@ from pynet.testnets.lab import Host, Lab
 _BETWEEN_KILLS = 1.5
 
 
-def many_at_once(plugins: Executables, kind: str, count: int) -> list[str]:
+def churned(plugins: Executables, kind: str, count: int, *, kills: bool) -> list[str]:
+    """Beside one daemon, or where whichever there is gets killed."""
     with Lab() as lab:
         host = lab.host("churn")
         baseline = lived_once(host, plugins, kind)
-        with daemon(host):
-            return _churned(host, plugins, kind, count, baseline, kills=False)
-
-
-def daemon_killed(plugins: Executables, kind: str, count: int) -> list[str]:
-    with Lab() as lab:
-        host = lab.host("kills")
-        baseline = lived_once(host, plugins, kind)
-        with _killing(host):
-            return _churned(host, plugins, kind, count, baseline, kills=True)
+        tell = partial(_progress, count)
+        with _killing(host) if kills else daemon(host):
+            report: Report = host.call(
+                partial(churn, plugins, kind, count, kills=kills, progress=tell)
+            )
+        for what, number in sorted(report.counts.items()):
+            say(f"  {number:7} {what}")
+        left = nothing_left(baseline, host.call(rest))
+        return report.failures + [f"left: {thing}" for thing in left]
 
 
 def executables_killed(plugins: Executables, every: int) -> list[str]:
@@ -63,17 +63,6 @@ def executables_killed(plugins: Executables, every: int) -> list[str]:
                 say(f"  {plugin} {command}{where}: {len(numbers)} points")
                 failures += crashes.at(numbers)
     return failures
-
-
-def _churned(
-    host: Host, plugins: Executables, kind: str, count: int, baseline: set[str], *, kills: bool
-) -> list[str]:
-    tell = partial(_progress, count)
-    report: Report = host.call(partial(churn, plugins, kind, count, kills=kills, progress=tell))
-    for what, number in sorted(report.counts.items()):
-        say(f"  {number:7} {what}")
-    left = nothing_left(baseline, host.call(rest))
-    return report.failures + [f"left: {thing}" for thing in left]
 
 
 @contextmanager
@@ -106,6 +95,15 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
+def _parts(plugins: Executables, less: int) -> Iterator[tuple[str, Callable[[], list[str]]]]:
+    for kind in KINDS:
+        alive = partial(churned, plugins, kind, 2000 // less, kills=False)
+        yield f"many at once: {kind}", alive
+        killed = partial(churned, plugins, kind, 500 // less, kills=True)
+        yield f"the daemon killed: {kind}", killed
+    yield "executables killed", partial(executables_killed, plugins, less)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 where nothing failed and nothing was left, else 1."""
     parser = argparse.ArgumentParser(
@@ -116,17 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failures: list[str] = []
     with tempfile.TemporaryDirectory(prefix="pynet-soak-") as folder:
         plugins = Executables.install(Path(folder))
-        for name, part in (
-            *(
-                (f"many at once: {kind}", partial(many_at_once, plugins, kind, 2000 // less))
-                for kind in KINDS
-            ),
-            *(
-                (f"the daemon killed: {kind}", partial(daemon_killed, plugins, kind, 500 // less))
-                for kind in KINDS
-            ),
-            ("executables killed", partial(executables_killed, plugins, less)),
-        ):
+        for name, part in _parts(plugins, less):
             began = time.monotonic()
             say(name)
             failures += (found := part())

@@ -33,6 +33,14 @@ BRIDGE: dict[str, Any] = {
         "ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd00:1::/64"}]],
     },
 }
+PLAIN_BRIDGE: dict[str, Any] = {
+    "cniVersion": "1.1.0",
+    "name": "web",
+    "type": "bridge",
+    "bridge": "cni0",
+    "isGateway": True,
+    "ipam": {"type": "host-local", "subnet": "10.1.0.0/24"},
+}
 LOOPBACK: dict[str, Any] = {"cniVersion": "1.1.0", "name": "web", "type": "loopback"}
 HOST_LOCAL: dict[str, Any] = {**BRIDGE, "type": "host-local"}
 STATIC: dict[str, Any] = {

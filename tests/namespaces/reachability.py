@@ -8,7 +8,7 @@ from typing import Any
 
 import drive
 from drive import Outcome
-from published import Served, ask, both, start_servers, whereabouts
+from published import FAMILIES, KINDS, Served, ask, both, start_servers, whereabouts
 
 from pynet.testnets.lab import Container, Forked, Host, Lab
 
@@ -124,6 +124,26 @@ class Site:
 
     def release(self, served: Served) -> None:
         self.succeed("DEL", served)
+
+    def ways_through(self) -> bool:
+        """Whether containers reach each other and the world, and the world what they publish."""
+        asked = []
+        for family, index in FAMILIES.items():
+            inner = self.target.address(index)
+            for protocol in KINDS:
+                asked += [
+                    self.ask("itself", protocol, OUTSIDE[family], 80),
+                    self.ask("same network", protocol, inner, 80),
+                    self.ask("other network", protocol, inner, 80),
+                    self.ask("outside", protocol, HOST[family], PORT),
+                    self.ask("other network", protocol, HOST[family], PORT),
+                ]
+        return all_reached(asked)
+
+    def closed(self, *families: str) -> bool:
+        """Whether nobody outside reaches what is not published; of `families`, else of all."""
+        inner = [self.target.address(FAMILIES[family]) for family in families or FAMILIES]
+        return not any_reached(self.ask("outside", "tcp", one, 80, hopeful=False) for one in inner)
 
 
 def all_reached(asked: Iterable[Forked[str]]) -> bool:

@@ -21,6 +21,7 @@ from bridges import (
     sysctl,
     with_result,
 )
+from drive import Runtime
 from evidence import elements
 from scenes import (
     add,
@@ -97,12 +98,17 @@ def test_a_default_route_of_ipam_stands(route: Config, expected: set[str]) -> No
     succeed("CHECK", with_result(whole_config, result), runtime)
 
 
+def beside(address: str, subnet: str) -> tuple[Config, Runtime]:
+    """A gateway in `subnet` is wanted, and the bridge has `address` already."""
+    run("ip link add cni0 type bridge")
+    run(f"ip addr add {address} dev cni0")
+    wanted = config(isGateway=True, ipam={"type": "host-local", "subnet": subnet})
+    return wanted, container("c1")
+
+
 @in_host
 def test_another_address_on_the_bridge_is_refused_or_replaced() -> None:
-    run("ip link add cni0 type bridge")
-    run("ip addr add 192.168.7.1/24 dev cni0")
-    runtime = container("c1")
-    wanted = config(isGateway=True, ipam={"type": "host-local", "subnet": "10.1.0.0/24"})
+    wanted, runtime = beside("192.168.7.1/24", "10.1.0.0/24")
     refused(7, '"cni0"|10.1.0.1/24|192.168.7.1/24|forceAddress', "ADD", wanted, runtime)
     add({**wanted, "forceAddress": True}, runtime)
     assert addresses("cni0") == {"10.1.0.1/24"}
@@ -110,10 +116,7 @@ def test_another_address_on_the_bridge_is_refused_or_replaced() -> None:
 
 @in_host
 def test_of_ipv6_only_an_address_that_overlaps_is_in_the_way() -> None:
-    run("ip link add cni0 type bridge")
-    run("ip addr add fd00:7::1/64 dev cni0")
-    runtime = container("c1")
-    wanted = config(isGateway=True, ipam={"type": "host-local", "subnet": "fd00:1::/64"})
+    wanted, runtime = beside("fd00:7::1/64", "fd00:1::/64")
     add(wanted, runtime)
     assert addresses("cni0") == {"fd00:7::1/64", "fd00:1::1/64"}
     succeed("DEL", wanted, runtime)

@@ -16,18 +16,11 @@ from typing import Any
 import drive
 import pytest
 from chains import CHAIN, Config, add_list, delete_list, with_result
+from drive import PLAIN_BRIDGE as BRIDGE
 from drive import Runtime
 from evidence import inside, nothing_left
 from scenes import add, container, in_host, lines, run, whole
 
-BRIDGE: dict[str, Any] = {
-    "cniVersion": "1.1.0",
-    "name": "web",
-    "type": "bridge",
-    "bridge": "cni0",
-    "isGateway": True,
-    "ipam": {"type": "host-local", "subnet": "10.1.0.0/24"},
-}
 CHAINS: dict[str, tuple[Config, ...]] = {
     "bridge": (BRIDGE,),
     "bridge-dual": (drive.BRIDGE,),  # with macspoofchk and ipMasq

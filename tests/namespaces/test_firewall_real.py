@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from executables import daemon, until
-from published import FAMILIES
-from reachability import HOST, OUTSIDE, PORT, Site, all_reached, any_reached, reached
+from reachability import OUTSIDE, Site, reached
 
 from pynet.testnets.lab import Host, Lab, Process
 
@@ -76,32 +74,6 @@ def start_firewalld(lab: Lab, host: Host, folder: Path) -> Process:
     return firewalld
 
 
-def way_through(site: Site) -> Callable[[], bool]:
-    """Whether containers reach each other and the world, and the world what they publish."""
-
-    def holds() -> bool:
-        asked = []
-        for family, index in FAMILIES.items():
-            inner = site.target.address(index)
-            for protocol in ("tcp", "udp"):
-                asked += [
-                    site.ask("itself", protocol, OUTSIDE[family], 80),
-                    site.ask("same network", protocol, inner, 80),
-                    site.ask("other network", protocol, inner, 80),
-                    site.ask("outside", protocol, HOST[family], PORT),
-                    site.ask("other network", protocol, HOST[family], PORT),
-                ]
-        return all_reached(asked)
-
-    return holds
-
-
-def closed(site: Site, *families: str) -> bool:
-    """Whether nobody outside reaches what is not published."""
-    inner = [site.target.address(FAMILIES[family]) for family in families]
-    return not any_reached(site.ask("outside", "tcp", one, 80, hopeful=False) for one in inner)
-
-
 def filter_table(host: Host) -> str:
     return host.run(["iptables-nft", "-S"]).stdout.decode()
 
@@ -117,15 +89,15 @@ def test_dockerd(lab: Lab) -> None:
         assert "-P FORWARD DROP" in before[0]
 
     site = Site.of(lab, prepare=prepare)
-    assert way_through(site)()
-    assert closed(site, "v4")
+    assert site.ways_through()
+    assert site.closed("v4")
     for served in site.all:
         site.succeed("CHECK", served)
     started[0].terminate()
     started[0].wait(20)
     # Its chains stay, and so does what they drop.
     assert "-P FORWARD DROP" in filter_table(site.host)
-    assert way_through(site)()
+    assert site.ways_through()
     for served in site.all:
         site.release(served)
     assert filter_table(site.host) == before[0]
@@ -141,15 +113,15 @@ def test_dockerd_that_comes_later_and_goes_again(lab: Lab) -> None:
         dockerd = start_docker(lab, site.host)
         assert "-P FORWARD DROP" in filter_table(site.host)
         until(lambda: "pynet: cni1" in filter_table(site.host), "dockerd is not noticed")
-        until(way_through(site), "there is no way through")
+        until(site.ways_through, "there is no way through")
         assert "-A DOCKER-USER -m comment" in filter_table(site.host)
         dockerd.terminate()
         dockerd.wait(20)
-        assert way_through(site)(), "its chains are still there, and drop"
+        assert site.ways_through(), "its chains are still there, and drop"
         site.host.run(["iptables-nft", "-P", "FORWARD", "ACCEPT"])
         until(lambda: "pynet" not in filter_table(site.host).lower(), "ours is left in its chains")
         assert "-N DOCKER-USER" in filter_table(site.host)
-        assert way_through(site)()
+        assert site.ways_through()
 
 
 def test_dockerd_that_comes_later_is_noticed_at_the_next_add(lab: Lab) -> None:
@@ -162,7 +134,7 @@ def test_dockerd_that_comes_later_is_noticed_at_the_next_add(lab: Lab) -> None:
     for served in (site.neighbour, site.other):
         site.release(served)
         site.guard(served)
-    assert way_through(site)()
+    assert site.ways_through()
 
 
 def test_firewalld(lab: Lab, tmp_path: Path) -> None:
@@ -173,8 +145,8 @@ def test_firewalld(lab: Lab, tmp_path: Path) -> None:
         return sorted(site.host.run(asked).stdout.decode().split())
 
     site = Site.of(lab, prepare=lambda host: start_firewalld(lab, host, tmp_path))
-    assert way_through(site)()
-    assert closed(site, *FAMILIES)
+    assert site.ways_through()
+    assert site.closed()
     assert zone("trusted") == ["cni0", "cni1"]
     for served in site.all:
         site.succeed("CHECK", served)
@@ -203,15 +175,15 @@ def test_firewalld_that_comes_later_and_goes_again(lab: Lab, tmp_path: Path) -> 
     with daemon(site.host):
         firewalld = start_firewalld(lab, site.host, tmp_path)
         until(lambda: trusted() == ["cni0", "cni1"], "firewalld is not noticed")
-        assert way_through(site)()
+        assert site.ways_through()
         site.host.run(["firewall-cmd", "--complete-reload"])
         until(lambda: trusted() == ["cni0", "cni1"], "what it forgot is not put back")
-        assert way_through(site)()
+        assert site.ways_through()
         site.release(site.other)
         assert trusted() == ["cni0"]
         firewalld.terminate()
         firewalld.wait(20)
         until(lambda: site.call("CHECK", site.target).status == 0, "its zone is still needed")
-        assert way_through(site)()
+        assert site.ways_through()
     for served in (site.target, site.neighbour):
         site.release(served)

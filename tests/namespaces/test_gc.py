@@ -7,6 +7,8 @@ to this network that are still valid"; what is not in it is removed.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,15 +59,22 @@ def keeper(config: Config) -> Runtime:
     return Runtime(f"keeper-{config['name']}")
 
 
+@contextmanager
+def what_is_made_here_goes() -> Iterator[None]:
+    """And nothing else."""
+    before = rest()
+    yield
+    assert rest() == before
+
+
 @in_host
 def test_what_is_not_valid_goes() -> None:
     warm(WEB)
     one, two = container("c1"), container("c2")
     add(WEB, one)
-    before = rest()
-    add(WEB, two)
-    succeed("GC", valid(WEB, keeper(WEB), one))
-    assert rest() == before
+    with what_is_made_here_goes():
+        add(WEB, two)
+        succeed("GC", valid(WEB, keeper(WEB), one))
     assert not ip("link show type veth", "c2")
 
 
@@ -75,10 +84,9 @@ def test_the_interface_counts_not_only_the_container() -> None:
     one = container("c1")
     second = replace(one, interface="eth1")
     add(WEB, one)
-    before = rest()
-    add(WEB, second)
-    succeed("GC", valid(WEB, keeper(WEB), one))
-    assert rest() == before
+    with what_is_made_here_goes():
+        add(WEB, second)
+        succeed("GC", valid(WEB, keeper(WEB), one))
 
 
 @in_host
@@ -96,12 +104,11 @@ def test_no_list_says_nothing_but_of_the_dead() -> None:
     warm(WEB)
     living, dead = container("c1"), container("c2")
     add(WEB, living)
-    before = rest()
-    add(WEB, dead)
-    run("ip netns del c2")
-    wait_for(lambda: sum(" veth" in line for line in lines()) == 2)
-    succeed("GC", WEB)
-    assert rest() == before
+    with what_is_made_here_goes():
+        add(WEB, dead)
+        run("ip netns del c2")
+        wait_for(lambda: sum(" veth" in line for line in lines()) == 2)
+        succeed("GC", WEB)
 
 
 @in_host

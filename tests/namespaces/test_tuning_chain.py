@@ -7,19 +7,12 @@ from typing import Any
 
 import drive
 from chains import add_list, check_list, delete_list, with_result
+from drive import PLAIN_BRIDGE as BRIDGE
 from drive import TUNING, Runtime
 from evidence import inside, rest, rows
 from executables import until
 from scenes import add, container, in_host, ip, refused, run, succeed
 
-BRIDGE: dict[str, Any] = {
-    "cniVersion": "1.1.0",
-    "name": "web",
-    "type": "bridge",
-    "bridge": "cni0",
-    "isGateway": True,
-    "ipam": {"type": "host-local", "subnet": "10.1.0.0/24"},
-}
 LIST = [BRIDGE, TUNING]
 
 
