@@ -24,6 +24,8 @@ from pynet.testnets.lab import Container, Lab
 from pynet.testnets.runtime import Runtime, execute
 
 LEASES = 20_000
+SETTLED = 15
+"""Seconds after which new containers have asked for a router three times: RFC 4861, section 10."""
 POOL = "10.64.0.0/15"
 
 
@@ -88,31 +90,29 @@ def _delete_all(side: Side, containers: Sequence[Container], results: Sequence[R
 
 
 def _add_and_delete(side: Side, chain: Chain) -> dict[str, float]:
-    """Of two containers in a row: the first finds the processor's caches with something else
-    in them, on either side, for the other side has just been measured; "ADD" is the second.
+    """Of two containers in a row.
+
+    The first finds the processor's caches with something else in them, on either side, for the
+    other side has just been measured; the second, "ADD" and "DEL", meets what is in use.
     """
-    containers = [side.container() for _ in range(2)]
-    first, second = side.host.call(_timed, side, chain, containers)
-    for container in containers:
+    first, second = side.container(), side.container()
+    taken = side.host.call(_timed, side, chain, first, second)
+    for container in (first, second):
         side.host.delete_container(container)
-    return {**second, "first ADD": first["ADD"], "first DEL": first["DEL"]}
-
-
-def _timed(side: Side, chain: Chain, containers: Sequence[Container]) -> list[dict[str, float]]:
-    # This process was forked a moment ago: its first calls pay for the pages they touch.
-    for _ in range(5):
-        execute("/bin/true", b"{}", {})
-    taken = []
-    for container in containers:
-        results: list[Result] = []
-        adding = milliseconds(partial(_note, results, chain, side, container))
-        deleting = milliseconds(partial(chain.delete, side, container, results[0]))
-        taken.append({"ADD": adding, "DEL": deleting})
     return taken
 
 
-def _note(results: list[Result], chain: Chain, side: Side, container: Container) -> None:
-    results.append(chain.add(side, container))
+def _timed(side: Side, chain: Chain, first: Container, second: Container) -> dict[str, float]:
+    # This process was forked a moment ago: its first calls pay for the pages they touch.
+    for _ in range(5):
+        execute("/bin/true", b"{}", {})
+    results: list[Result] = []
+    return {
+        "first ADD": milliseconds(lambda: results.append(chain.add(side, first))),
+        "ADD": milliseconds(lambda: results.append(chain.add(side, second))),
+        "DEL": milliseconds(lambda: chain.delete(side, second, results[1])),
+        "last DEL": milliseconds(lambda: chain.delete(side, first, results[0])),
+    }
 
 
 def _fill(side: Side, count: int) -> None:
@@ -122,7 +122,7 @@ def _fill(side: Side, count: int) -> None:
 
 
 def warm(size: Size) -> Iterator[Row]:
-    """ADD and DEL of each chain on an empty host, and of the whole one beside many containers."""
+    """ADD and DEL of each chain on an empty host."""
     with Lab() as lab:
         sides = both(lab)
         for chain, add, delete in ((DUAL, "1/6", "1/10"), (V4, "", ""), (WHOLE, "1/10", "1/20")):
@@ -130,12 +130,25 @@ def warm(size: Size) -> Iterator[Row]:
             empty = alternate(size.rounds, takers)
             yield _by_side(f"{chain.what}: ADD", empty, "ADD", add)
             yield _by_side(f"{chain.what}: DEL", empty, "DEL", delete)
-            yield _by_side(f"{chain.what}: ADD after the other side", empty, "first ADD", "")
-        for side in sides:
+            yield _by_side(f"{chain.what}: first ADD", empty, "first ADD", "")
+            yield _by_side(f"{chain.what}: last DEL", empty, "last DEL", "")
+
+
+def crowd(size: Size) -> Iterator[Row]:
+    """The whole chain beside many containers, each side by itself: what else there is on the
+    machine, and what was measured just before, must be the same but for them.
+    """
+    for start in (pynet, reference):
+        with Lab() as lab:
+            side = start(lab)
+            if side is None:
+                continue
+            taker = {side.name: partial(_add_and_delete, side, WHOLE)}
+            empty = alternate(size.rounds, taker)
             _fill(side, size.crowd)
-        crowded = alternate(size.rounds, takers)
-    for command in ("ADD", "DEL"):
-        for side in sides:
+            time.sleep(SETTLED)
+            crowded = alternate(size.rounds, taker)
+        for command in ("ADD", "DEL"):
             key = f"{side.name} {command}"
             before, after = medians(empty)[key], medians(crowded)[key]
             yield Row(
@@ -345,6 +358,7 @@ def labs(size: Size) -> Iterator[Row]:
 
 GROUPS: dict[str, Callable[[Size], Iterator[Row]]] = {
     "warm": warm,
+    "crowd": crowd,
     "burst": burst,
     "addresses": addresses,
     "one-shot": one_shot,

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from types import MappingProxyType
 
-from ..model.errors import KernelError, TableMissing
+from ..model.errors import AddressInUse, KernelError, TableMissing
 from ..model.plan import Drift
 from . import nft_elements, nft_library, nft_look
 from .flows import Flows
@@ -205,9 +205,13 @@ class Table:
         return self._verify_element(entry_of(resource))
 
     def delete(self, resources: Sequence[NftResource]) -> None:
-        """`nft delete element ...` for all elements; parts stay. What is gone is no error."""
+        """`nft delete element ...` for all elements; parts stay. What is gone is no error.
+
+        Of a map only what leads where it should: a key may be another container's by now.
+        """
         entries = [entry_of(one) for one in resources if not isinstance(one, PartResource)]
-        once = {(entry.set.name, entry.key): entry for entry in entries}
+        mine = [each for each in entries if not each.data or self._value(each) == each.data]
+        once = {(entry.set.name, entry.key): entry for entry in mine}
         for chunk in _chunks(once.values()):
             self._remove(chunk)
 
@@ -233,6 +237,12 @@ class Table:
                 self._made.clear()
                 described = entries[index].set
                 raise TableMissing(f"set {described.family} {TABLE} {described.name} is missing")
+            if number == errno.EEXIST:
+                raise AddressInUse(
+                    f"nft add element {entries[index].text}: this key leads elsewhere already, and"
+                    " no record tells for whom (was the store lost?); detach that container, or"
+                    " remove the element with `nft delete element`"
+                )
             raise refused(f"add element {entries[index].text}", number)
 
     def _remove(self, entries: Sequence[Entry]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import drive
 import pytest
-from drive import BRIDGE, Outcome, Runtime
+from drive import BRIDGE, STATE, Outcome, Runtime
 from evidence import nothing_left, rest
 from published import both, call, config, mapping
 from scenes import add, container, in_host, run, succeed, the_error, whole
@@ -338,3 +338,18 @@ def _stderr_of(work: Any) -> str:
         os.close(kept)
     with os.fdopen(reading, "rb") as pipe:
         return pipe.read().decode()
+
+
+@in_host
+def test_with_the_store_lost_a_port_that_leads_elsewhere_is_refused_and_stays() -> None:
+    """No record tells whose it is; what was refused must not take it away either."""
+    Attached("c1").succeed("ADD", [mapping(8080)])
+    before = published()
+    for path in STATE.glob("pynet.db*"):
+        path.unlink()
+    late = container("c2")
+    late_result = add({**BRIDGE, "args": {"cni": {"ips": ["10.1.0.77"]}}}, late)
+    error = the_error(call("ADD", late, [mapping(8080)], late_result))
+    assert error["code"] == 102, error
+    assert "nft delete element" in error["msg"]
+    assert published() == before
