@@ -350,6 +350,6 @@ def test_with_the_store_lost_a_port_that_leads_elsewhere_is_refused_and_stays() 
     late = container("c2")
     late_result = add({**BRIDGE, "args": {"cni": {"ips": ["10.1.0.77"]}}}, late)
     error = the_error(call("ADD", late, [mapping(8080)], late_result))
-    assert error["code"] == 102, error
+    assert error["code"] == 104, error
     assert "nft delete element" in error["msg"]
     assert published() == before
