@@ -348,7 +348,7 @@ def test_with_the_store_lost_a_port_that_leads_elsewhere_is_refused_and_stays() 
     for path in STATE.glob("pynet.db*"):
         path.unlink()
     late = container("c2")
-    late_result = add({**BRIDGE, "args": {"cni": {"ips": ["10.1.0.77"]}}}, late)
+    late_result = add({**BRIDGE, "args": {"cni": {"ips": ["10.1.0.77", "fd00:1::77"]}}}, late)
     error = the_error(call("ADD", late, [mapping(8080)], late_result))
     assert error["code"] == 104, error
     assert "nft delete element" in error["msg"]
