@@ -71,7 +71,7 @@ else:
 def unshare() -> None:
     """`unshare -n`, for this thread. Raises OSError."""
     _unshare()
-    _here.home = None
+    _here.forget()
 
 
 def open_namespace(path: str) -> int:
@@ -135,7 +135,6 @@ class _Home:
 
     def __init__(self) -> None:
         self.descriptor = own()
-        self.process = os.getpid()
 
     def __del__(self) -> None:
         with suppress(AttributeError, OSError):
@@ -155,13 +154,18 @@ class _Whereabouts(threading.local):
     def descriptor(self) -> int:
         if self.inside is not None:
             return self.inside
-        # After a fork the other process may have gone elsewhere before it came here.
-        if self.home is None or self.home.process != os.getpid():
+        if self.home is None:
             self.home = _Home()
         return self.home.descriptor
 
+    def forget(self) -> None:
+        """Home may be elsewhere by now."""
+        self.home = None
+
 
 _here = _Whereabouts()
+# A child of ours may go anywhere before it comes here.
+os.register_at_fork(after_in_child=_here.forget)
 
 
 @contextmanager
