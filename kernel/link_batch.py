@@ -27,9 +27,6 @@ class LinkHandler(Handler[Kind]):
     def settle(self, at: Places, resource: Kind) -> None:
         """Wait until it is usable, once it is made."""
 
-    def create(self, at: Places, resource: Kind) -> None:
-        create_together(at, [(self, resource)])
-
 
 def create_together(at: Places, pairs: Sequence[tuple[LinkHandler[Any], Any]]) -> None:
     """All of them, in order, in one send for each place. Raises `KernelError`."""

@@ -166,28 +166,26 @@ def index(sock: Socket, name: str) -> int:
 
     A twentieth of what asking for the whole link costs.
     """
-    try:
-        answer = fcntl.ioctl(sock.raw, _SIOCGIFINDEX, _IFREQ.pack(name.encode(), 0))
-    except OSError as error:
-        if error.errno == errno.ENODEV:
-            return 0
-        raise KernelError(
-            f"interface {name} in {sock.where}: {error.strerror}", errno=error.errno or 0
-        ) from error
-    return int(_IFREQ.unpack(answer)[1])
+    answer = _interface(sock, _SIOCGIFINDEX, name)
+    return int(_IFREQ.unpack(answer)[1]) if answer else 0
 
 
 def name_of(sock: Socket, index: int) -> str:
     """The name of the link of that index, "" where there is none (netdevice(7), SIOCGIFNAME)."""
+    return text(_interface(sock, _SIOCGIFNAME, index=index)[:16])
+
+
+def _interface(sock: Socket, request: int, name: str = "", index: int = 0) -> bytes:
+    """The kernel's struct ifreq for a name or an index; b"" where there is no such link."""
     try:
-        answer = fcntl.ioctl(sock.raw, _SIOCGIFNAME, _IFREQ.pack(b"", index))
+        return fcntl.ioctl(sock.raw, request, _IFREQ.pack(name.encode(), index))
     except OSError as error:
         if error.errno == errno.ENODEV:
-            return ""
+            return b""
         raise KernelError(
-            f"interface {index} in {sock.where}: {error.strerror}", errno=error.errno or 0
+            f"interface {name or index} in {sock.where}: {error.strerror}",
+            errno=error.errno or 0,
         ) from error
-    return text(answer[:16])
 
 
 def required_index(sock: Socket, name: str) -> int:

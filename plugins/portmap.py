@@ -48,9 +48,10 @@ class Portmap(Plugin):
         targets, ports = request.memo["ports"]
         used = {family: targets[family] for family in sorted({port.family for port in ports})}
         listening = ListenersOn(tuple((port.protocol, port.host_port) for port in ports))
-        seen.together(listening, *_routes(conf, used, ports))
+        routes = _routes(conf, used, ports)
+        seen.together(listening, *routes)
         listeners = seen[listening]
-        loopback = tuple(_loopback(seen, _routes(conf, used, ports)))
+        loopback = tuple(_loopback(seen, routes))
         resources = (
             *_prefixes(conf, used),
             *_conditions(conf, used).values(),

@@ -98,10 +98,7 @@ class JournalReader(Session):
         return self.record(row[0]) if row else None
 
     def shared(self, scope: str, key: str) -> Shared | None:
-        row = self._sql.execute(
-            "SELECT found, previous FROM shared WHERE scope = ? AND key = ?", (scope, key)
-        ).fetchone()
-        return Shared(bool(row[0]), row[1]) if row else None
+        return self.all_shared(scope, [key]).get(key)
 
     def all_shared(self, scope: str, keys: Sequence[str]) -> dict[str, Shared]:
         """By key, those of `keys` that were ever shared in `scope`, and whether they are in use."""
