@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass
@@ -12,7 +12,8 @@ class Call:
 
     `host` is a descriptor of the caller's network namespace, `sandbox` one of CNI_NETNS
     as the caller could open it (None where it could not, or where it is no network
-    namespace), `stderr` a way to the caller's. All three are closed when `serve` returns.
+    namespace), `stderr` a way to the caller's. All three stay open until the reply's `afterwards`
+    is through.
     """
 
     plugin: str
@@ -33,12 +34,20 @@ class Call:
     """Whether the caller has hung up. Never blocks."""
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass
 class Reply:
-    """The exit status, and the one document on stdout (or nothing)."""
+    """The exit status, and the one document on stdout (or nothing).
+
+    `afterwards` is what is left to do, for which the caller need not wait. It raises nothing.
+    """
 
     status: int
     stdout: bytes
+    afterwards: Callable[[], None] = field(default=_nothing, compare=False)
 
 
 Handler = Callable[[Call], Reply]

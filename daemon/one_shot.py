@@ -45,7 +45,7 @@ def run(handler: Handler, plugin: str, environ: Mapping[str, str], stdin: bytes)
     host = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     sandbox = open_sandbox(environ.get("CNI_NETNS", ""))
     try:
-        return handler(
+        reply = handler(
             Call(
                 plugin=plugin,
                 environ=dict(environ),
@@ -58,6 +58,8 @@ def run(handler: Handler, plugin: str, environ: Mapping[str, str], stdin: bytes)
                 cancelled=_never,
             )
         )
+        reply.afterwards()
+        return reply
     finally:
         os.close(host)
         if sandbox is not None:

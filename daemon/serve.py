@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 from ..cni import dialogue
@@ -26,13 +27,16 @@ from ..kernel.namespaces import same as same_namespace
 from ..kernel.warm import Warm
 from ..kernel.world import KernelWorld
 from ..model.errors import CheckFailed, CniError, Code, Declined, DelegateFailed, NamespaceError
-from ..model.plan import Plan
+from ..model.plan import Announcement, Plan
 from ..model.plugin import Plugin
 from ..model.request import Command, Request
 from ..plugins import registry
 from ..store.failure import NewerSchema
 from ..store.store import Store
 from .call import Call, Reply
+
+ANNOUNCED_AFTER = 0.01
+"""Seconds between a daemon's answer to an ADD and its announcement to the neighbours."""
 
 
 @dataclass
@@ -62,7 +66,7 @@ def serve(call: Call, services: Services) -> Reply:
             # Whether it needs a path shows only under way, when it is too late to decline.
             raise Declined("the caller is in another mount namespace")
         request = dialogue.read_request(plugin, call.environ, call.stdin, "")
-        return Reply(0, _run(plugin, request, call, services))
+        return _run(plugin, request, call, services)
     except (Declined, NewerSchema):
         raise  # the launcher goes one-shot; a daemon older than its store leaves
     except Exception as error:
@@ -70,11 +74,22 @@ def serve(call: Call, services: Services) -> Reply:
         return Reply(1, dialogue.error_bytes(as_cni_error(error), version))
 
 
-def _run(plugin: Plugin, request: Request, call: Call, services: Services) -> bytes:
+def _run(plugin: Plugin, request: Request, call: Call, services: Services) -> Reply:
     with open_world(request, call, services.warm) as world:
         request = replace(request, host=f"{_machine()}:{world.host}")
         engine = engine_for(request, call, services, world)
-        return _COMMANDS[request.command](engine, plugin, request)
+        reply, announcement = _COMMANDS[request.command](engine, plugin, request)
+    if announcement is None:
+        return Reply(0, reply)
+    return Reply(0, reply, partial(_announce, announcement, request, call, services.warm))
+
+
+def _announce(announcement: Announcement, request: Request, call: Call, warm: Warm | None) -> None:
+    if warm is not None:
+        # The runtime goes on meanwhile, with the next plugin of its chain: that comes first.
+        sleep(ANNOUNCED_AFTER)
+    with suppress(CniError, OSError), open_world(request, call, warm) as world:
+        world.announce(announcement)
 
 
 def rehearse(call: Call, services: Services) -> Plan:
@@ -157,37 +172,41 @@ def _why_not(netns: str) -> str:
 # --- the commands -------------------------------------------------------------------
 
 
-def _add(engine: Engine, plugin: Plugin, request: Request) -> bytes:
+Answer = tuple[bytes, Announcement | None]
+_NOTHING: Answer = b"", None
+
+
+def _add(engine: Engine, plugin: Plugin, request: Request) -> Answer:
     plan = engine.add(plugin, request)
-    return dialogue.result_bytes(plan.result, request.cni_version)
+    return dialogue.result_bytes(plan.result, request.cni_version), plan.announcement
 
 
-def _delete(engine: Engine, plugin: Plugin, request: Request) -> bytes:
+def _delete(engine: Engine, plugin: Plugin, request: Request) -> Answer:
     engine.delete(plugin, request)
-    return b""
+    return _NOTHING
 
 
-def _check(engine: Engine, plugin: Plugin, request: Request) -> bytes:
+def _check(engine: Engine, plugin: Plugin, request: Request) -> Answer:
     drifts = engine.check(plugin, request)
     if drifts:
         raise CheckFailed(
             "; ".join(str(drift) for drift in drifts),
             details=json.dumps([vars(drift) for drift in drifts]),
         )
-    return b""
+    return _NOTHING
 
 
-def _collect(engine: Engine, plugin: Plugin, request: Request) -> bytes:
+def _collect(engine: Engine, plugin: Plugin, request: Request) -> Answer:
     engine.collect(plugin, request)
-    return b""
+    return _NOTHING
 
 
-def _status(engine: Engine, plugin: Plugin, request: Request) -> bytes:
+def _status(engine: Engine, plugin: Plugin, request: Request) -> Answer:
     engine.status(plugin, request)
-    return b""
+    return _NOTHING
 
 
-_COMMANDS: Mapping[Command, Callable[[Engine, Plugin, Request], bytes]] = {
+_COMMANDS: Mapping[Command, Callable[[Engine, Plugin, Request], Answer]] = {
     Command.ADD: _add,
     Command.DEL: _delete,
     Command.CHECK: _check,

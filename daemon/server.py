@@ -172,6 +172,7 @@ class Server:
             conversation.answer(reply)
         except wire.Malformed as error:
             conversation.answer(_error(CniError(f"the answer can't be sent: {error}")))
+        reply.afterwards()
         return True
 
 

@@ -61,7 +61,8 @@ def take(writer: Writer, lease: AddressLease, record: Record) -> Leased:
         if standing.record is None:
             writer.adopt(standing, record.id, lease.index)
         return _leased(lease, standing.address)
-    address = _take_requested(writer, lease) if lease.requested else _next(writer, lease)
+    fresh = "" if lease.requested else _take_fresh(writer, lease)
+    address = fresh or _take_used(writer, lease)
     writer.hold(
         HeldLease(
             lease.pool,
@@ -73,7 +74,7 @@ def take(writer: Writer, lease: AddressLease, record: Record) -> Leased:
             time.time(),
         )
     )
-    return _leased(lease, address)
+    return _leased(lease, address, fresh=bool(fresh))
 
 
 def held(reader: Reader, lease: AddressLease, record: Record, answer: Leased) -> list[Drift]:
@@ -128,12 +129,19 @@ def _take_requested(writer: Writer, lease: AddressLease) -> str:
     return address
 
 
-def _next(writer: Writer, lease: AddressLease) -> str:
+def _take_fresh(writer: Writer, lease: AddressLease) -> str:
+    """One that was never given out, "" where there is none."""
     avoided = ranges.gateways(lease.ranges)
     for range in lease.ranges:
         if address := writer.take_never_used(lease.pool, range[:2], avoided):
             return address
-    return _freed(writer, lease, avoided)
+    return ""
+
+
+def _take_used(writer: Writer, lease: AddressLease) -> str:
+    if lease.requested:
+        return _take_requested(writer, lease)
+    return _freed(writer, lease, ranges.gateways(lease.ranges))
 
 
 def _freed(reader: Reader, lease: AddressLease, avoided: frozenset[str]) -> str:
@@ -153,10 +161,10 @@ def _fill(reader: Reader, pool: str, range: Range, avoided: frozenset[str]) -> s
     return f"{held} of {ranges.size(range) - gateways} held in {ranges.describe(range)}"
 
 
-def _leased(lease: AddressLease, address: str) -> Leased:
+def _leased(lease: AddressLease, address: str, *, fresh: bool = False) -> Leased:
     range = ranges.range_of(lease.ranges, address)
     assert range is not None  # whatever chose the address chose it out of these
-    return Leased(f"{address}/{range[2]}", range[3])
+    return Leased(f"{address}/{range[2]}", range[3], fresh)
 
 
 def _canonical(address: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import monotonic, sleep
 
 from ..model.errors import KernelError
@@ -71,9 +71,11 @@ class InterfaceAddressHandler(LinkHandler[InterfaceAddress]):
     def exists(self, at: Places, resource: InterfaceAddress) -> bool:
         return _present(at.socket(resource.place), resource.name, resource.address)
 
-    def operation(self, resource: InterfaceAddress, index: Callable[[str], int]) -> Operation:
+    def operations(
+        self, resource: InterfaceAddress, index: Callable[[str], int]
+    ) -> Iterator[Operation]:
         name = resource.name
-        return addresses.added(index(name), name, resource.address, dad=resource.dad)
+        yield addresses.added(index(name), name, resource.address, dad=resource.dad)
 
     def settle(self, at: Places, resource: InterfaceAddress) -> None:
         # Detection begins when the link is up; before that there is nothing to wait for.
@@ -116,8 +118,10 @@ class GatewayAddressHandler(LinkHandler[GatewayAddress]):
     def exists(self, at: Places, resource: GatewayAddress) -> bool:
         return _present(at.socket("host"), resource.name, resource.address)
 
-    def operation(self, resource: GatewayAddress, index: Callable[[str], int]) -> Operation:
-        return addresses.added(index(resource.name), resource.name, resource.address)
+    def operations(
+        self, resource: GatewayAddress, index: Callable[[str], int]
+    ) -> Iterator[Operation]:
+        yield addresses.added(index(resource.name), resource.name, resource.address)
 
     def settle(self, at: Places, resource: GatewayAddress) -> None:
         # A bridge found without a MAC of its own takes its ports' lowest, which would change
@@ -154,8 +158,10 @@ class InterfaceRouteHandler(LinkHandler[InterfaceRoute]):
             return False
         return routes.present(sock, _route(resource, index), _text(resource))
 
-    def operation(self, resource: InterfaceRoute, index: Callable[[str], int]) -> Operation:
-        return routes.appended(_route(resource, index(resource.name)), _text(resource))
+    def operations(
+        self, resource: InterfaceRoute, index: Callable[[str], int]
+    ) -> Iterator[Operation]:
+        yield routes.appended(_route(resource, index(resource.name)), _text(resource))
 
     def verify(self, at: Places, resource: InterfaceRoute) -> list[Drift]:
         return [] if self.exists(at, resource) else [missing(f"route {_text(resource)}")]

@@ -1,11 +1,11 @@
-"""Kinds that are one rtnetlink message on a link each: neighbours go out together.
+"""Kinds that are rtnetlink messages on a link, and nothing else: neighbours go out together.
 
 A send costs more than what the kernel does for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from itertools import groupby
 from typing import Any, TypeVar
@@ -20,12 +20,12 @@ Kind = TypeVar("Kind", bound=Any)
 
 
 class LinkHandler(Handler[Kind]):
-    def operation(self, resource: Kind, index: Callable[[str], int]) -> Operation:
+    def operations(self, resource: Kind, index: Callable[[str], int]) -> Iterable[Operation]:
         """What makes it; `index` tells that of a link. What is there already is no error."""
         raise NotImplementedError
 
     def settle(self, at: Places, resource: Kind) -> None:
-        """Wait until it is usable, once it is made."""
+        """What is left to do, or to wait for, once it is made."""
 
 
 def create_together(at: Places, pairs: Sequence[tuple[LinkHandler[Any], Any]]) -> None:
@@ -34,7 +34,11 @@ def create_together(at: Places, pairs: Sequence[tuple[LinkHandler[Any], Any]]) -
         listed = list(group)
         sock = at.socket(place)
         index = cache(partial(links.required_index, sock))
-        operations = [handler.operation(resource, index) for handler, resource in listed]
+        operations = [
+            operation
+            for handler, resource in listed
+            for operation in handler.operations(resource, index)
+        ]
         sock.transact(*operations, tolerated=THERE)
         for handler, resource in listed:
             handler.settle(at, resource)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 from ..model.errors import KernelError
@@ -23,8 +23,8 @@ class LinkUpHandler(LinkHandler[LinkUp]):
         found = links.by_name(at.socket(resource.place), resource.name)
         return found is not None and found.up
 
-    def operation(self, resource: LinkUp, index: Callable[[str], int]) -> Operation:
-        return links.up(resource.name)
+    def operations(self, resource: LinkUp, index: Callable[[str], int]) -> Iterator[Operation]:
+        yield links.up(resource.name)
 
     def verify(self, at: Places, resource: LinkUp) -> list[Drift]:
         found = links.by_name(at.socket(resource.place), resource.name)
@@ -46,6 +46,8 @@ class BridgeHandler(Handler[Bridge]):
 
     def create(self, at: Places, resource: Bridge) -> None:
         sock = at.socket("host")
+        if not resource.vlan_filtering and links.is_up(sock, resource.name):
+            return  # the usual one: whoever planned this has seen that it is a bridge
         found = links.by_name(sock, resource.name)
         if found is None:
             self._make(at, resource)

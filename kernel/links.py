@@ -42,6 +42,7 @@ IFLA_INFO_KIND = 1
 IFLA_INFO_DATA = 2
 IFLA_INFO_SLAVE_KIND = 4
 IFLA_INFO_SLAVE_DATA = 5
+_IFLA_OPERSTATE = 16
 _IFLA_BR_VLAN_FILTERING = 7
 _IFLA_BR_MULTI_BOOLOPT = 46
 _VETH_INFO_PEER = 1
@@ -55,10 +56,13 @@ IFF_UP = 0x1
 IFF_PROMISC = 0x100
 IFF_ALLMULTI = 0x200
 _IFF_LOWER_UP = 0x10000
+_IF_OPER_UP = 6
 
 _SIOCGIFNAME = 0x8910
+_SIOCGIFFLAGS = 0x8913
 _SIOCGIFINDEX = 0x8933
 _IFREQ = struct.Struct("16si20x")  # struct ifreq, ifr_ifindex of its union
+_IFREQ_FLAGS = struct.Struct("16sh")  # the same, ifr_flags
 _IFINFO = struct.Struct("=BxHiII")  # ifinfomsg: family, device type, index, flags, change mask
 
 
@@ -168,6 +172,18 @@ def index(sock: Socket, name: str) -> int:
     """
     answer = _interface(sock, _SIOCGIFINDEX, name)
     return int(_IFREQ.unpack(answer)[1]) if answer else 0
+
+
+def is_up(sock: Socket, name: str) -> bool:
+    """Whether there is a link of that name, and it is up (netdevice(7), SIOCGIFFLAGS)."""
+    answer = _interface(sock, _SIOCGIFFLAGS, name)
+    return bool(answer and _IFREQ_FLAGS.unpack_from(answer)[1] & IFF_UP)
+
+
+def is_operational(sock: Socket, name: str) -> bool:
+    """Whether it can send and is sent to (RFC 2863, ifOperStatus up); False where there is none."""
+    found = chosen(raw_by_name(sock, name) or bytes(_IFINFO.size), _IFINFO.size, (_IFLA_OPERSTATE,))
+    return number(found.get(_IFLA_OPERSTATE, b"")) == _IF_OPER_UP
 
 
 def name_of(sock: Socket, index: int) -> str:

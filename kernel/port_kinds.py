@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from ..model.plan import Drift
 from ..model.resources import BridgePort
 from . import links, ports
-from .handler import Handler, compare, missing
+from .handler import compare, missing
+from .link_batch import LinkHandler
 from .places import Places
 from .refusals import GONE, tolerating, vlans_required
+from .rtnl import Operation
 from .rtnl_socket import Socket
 
 _DEFAULT_VLAN = 1
 Range = tuple[int, int]
 
 
-class BridgePortHandler(Handler[BridgePort]):
+class BridgePortHandler(LinkHandler[BridgePort]):
     def exists(self, at: Places, resource: BridgePort) -> bool:
         sock = at.socket("host")
         port, bridge = ports.by_name(sock, resource.name), links.index(sock, resource.bridge)
         return port is not None and bridge != 0 and port.bridge == bridge
 
-    def create(self, at: Places, resource: BridgePort) -> None:
-        sock = at.socket("host")
-        bridge = links.required_index(sock, resource.bridge)
-        operations = [links.master(resource.name, bridge, resource.bridge)]
+    def operations(self, resource: BridgePort, index: Callable[[str], int]) -> Iterator[Operation]:
+        yield links.master(resource.name, index(resource.bridge), resource.bridge)
         if resource.hairpin or resource.isolated:
-            operations.append(
-                ports.flags(resource.name, hairpin=resource.hairpin, isolated=resource.isolated)
-            )
-        sock.transact(*operations)
+            yield ports.flags(resource.name, hairpin=resource.hairpin, isolated=resource.isolated)
+
+    def settle(self, at: Places, resource: BridgePort) -> None:
+        sock = at.socket("host")
         keep_mac(sock, resource.bridge, resource.bridge_mac)
         if resource.pvid or resource.tagged:
             with vlans_required(f"vlan {resource.pvid}, vlanTrunk {list(resource.tagged)}"):

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from ..model.errors import NamespaceError
-from ..model.plan import Drift
+from ..model.plan import Announcement, Drift
 from ..model.query import Query
 from ..model.resource import Resource, Unknown
 from ..model.resources import LINK
@@ -125,6 +125,12 @@ class KernelWorld:
             return
         for serving, group in groupby(resources, handler):
             serving.create_all(self._at, list(group))
+
+    def announce(self, announcement: Announcement) -> None:
+        """Tell the sandbox's neighbours where its addresses are. Raises OSError, `CniError`."""
+        from .announcing import announce  # not needed before a caller has its answer
+
+        announce(self._at, announcement)
 
     def verify(self, resource: Resource) -> list[Drift]:
         if not self._reaches(resource):

@@ -12,7 +12,7 @@ from typing import ClassVar
 from .resource import Resource, Undo
 
 LINK = "link"
-"""The batch of what is one message to rtnetlink each."""
+"""The batch of what is made by messages to rtnetlink alone."""
 
 
 @dataclass(frozen=True, kw_only=True)

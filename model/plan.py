@@ -9,15 +9,29 @@ from .result import Result
 
 
 @dataclass(frozen=True)
+class Announcement:
+    """Addresses ("10.1.0.2") of the container's `interface`, for its neighbours to know.
+
+    `port` is the host's end, which has to forward first.
+    """
+
+    interface: str
+    port: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """A lease that was asked of `seen` stands among the resources too, where it belongs.
 
-    `notes` are said to whoever called, on stderr, once all is made.
+    `notes` are said to whoever called, on stderr, once all is made. The `announcement` is made
+    after that, when the caller has its answer: nothing depends on it but how soon others notice.
     """
 
     resources: tuple[Resource, ...]
     result: Result
     notes: tuple[str, ...] = ()
+    announcement: Announcement | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ Each docstring names the command it equals. Addresses and routes are text in CID
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .forwarding import ForwardAccept as ForwardAccept
@@ -80,6 +80,7 @@ class BridgePort(Resource):
     """
 
     kind = "bridge-port"
+    batch = LINK
     identity = ("name",)
     name: str
     bridge: str
@@ -301,10 +302,14 @@ Range = tuple[str, str, int, str]
 
 @dataclass(frozen=True)
 class Leased:
-    """An address somebody holds: in CIDR form, and its range's gateway ("" for none)."""
+    """An address somebody holds: in CIDR form, and its range's gateway ("" for none).
+
+    `fresh` where it was given out for the first time, so that nobody knows a holder of it.
+    """
 
     address: str
     gateway: str
+    fresh: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

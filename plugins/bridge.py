@@ -15,12 +15,13 @@ from typing import Any
 from ..cni.addresses import interface_of
 from ..cni.environment import ADDRESSING
 from ..model.errors import ConfigError
-from ..model.plan import Plan
+from ..model.plan import Announcement, Plan
 from ..model.plugin import Plugin
 from ..model.query import AddressesOn, Link, LinkNamed, Query, Seen
 from ..model.request import Attachment, Request, local_mac
 from ..model.resource import Resource
 from ..model.resources import (
+    AddressLease,
     AddressRemoved,
     BridgePort,
     Element,
@@ -80,10 +81,9 @@ class Bridge(Plugin):
                 f" (it is {found.kind or 'a plain device'})"
             )
         pair = _pair(request, wanted_mac(request) or request.attachment.mac("container"))
-        wiring = (*_bridge(request, found), pair, *_port(conf, pair, _foreign_mac(request, found)))
         if not ipam_type(request):
-            return _layer_2(request, seen, wiring, pair)
-        leased = plan_addresses(request, seen, wiring)
+            return _layer_2(request, seen, _wiring(request, found, pair), pair)
+        leased = plan_addresses(request, seen, lambda: _wiring(request, found, pair))
         _refuse_small_mtu(conf, leased.result)
         addressed = _with_gateways(conf, leased.result)
         gateways = tuple(_gateways(request, seen, addressed)) if conf.gateway else ()
@@ -92,12 +92,16 @@ class Bridge(Plugin):
         resources = (
             *_masquerade(conf, addressed),
             *_guard(conf, pair, leased.result),
-            *wiring,
+            *_wiring(request, found, pair),
             *leased.resources,
             *gateways,
             *_inside(conf, pair, addressed),
         )
-        return Plan(resources, _result(request, seen, pair, addressed))
+        return Plan(
+            resources,
+            _result(request, seen, pair, addressed),
+            announcement=_announcement(pair, leased, seen),
+        )
 
     def status(self, request: Request, seen: Seen) -> None:
         ipam_status(request, seen)
@@ -155,6 +159,11 @@ def _pair(request: Request, mac: str) -> Veth:
         peer_mac=mac,
         mtu=request.conf.mtu,
     )
+
+
+def _wiring(request: Request, found: Link | None, pair: Veth) -> tuple[Resource, ...]:
+    port = _port(request.conf, pair, _foreign_mac(request, found))
+    return (*_bridge(request, found), pair, *port)
 
 
 def _bridge(request: Request, found: Link | None) -> Iterator[Resource]:
@@ -280,6 +289,14 @@ def _gateways(request: Request, seen: Seen, addressed: Result) -> Iterator[Resou
         yield Forwarding(family=family)
 
 
+def _announcement(pair: Veth, leased: Plan, seen: Seen) -> Announcement | None:
+    """Of the addresses that somebody may have had before: nobody knows a MAC for the others."""
+    leases = [seen[each] for each in leased.resources if isinstance(each, AddressLease)]
+    fresh = {lease.address for lease in leases if lease.fresh}
+    told = [ip.address.partition("/")[0] for ip in leased.result.ips if ip.address not in fresh]
+    return Announcement(pair.peer, pair.name, tuple(told)) if told else None
+
+
 def _in_the_way(gateway: IPNet, present: list[IPNet]) -> Iterator[IPNet]:
     """Any other IPv4 address; of IPv6 only one whose subnet overlaps."""
     for other in present:
@@ -312,12 +329,20 @@ def _vlan_gateway(request: Request, name: str) -> VlanGateway:
 
 
 def _inside(conf: BridgeConf, pair: Veth, addressed: Result) -> Iterator[Resource]:
-    """The container's end: addresses before it is up, routes after."""
+    """The container's end: addresses before it is up, routes after.
+
+    The host's end comes up last: what the new carrier sets off, up to the container's first
+    multicasts to all ports, the kernel does by itself then, and nothing here waits for it. But
+    duplicate address detection needs the carrier.
+    """
     yield from sandbox.configure(pair, addressed, dad=conf.enabledad)
-    yield LinkUp(name=pair.name, inside=pair.key)
+    host_up = LinkUp(name=pair.name, inside=pair.key)
     if conf.enabledad:
+        yield host_up
         yield from sandbox.detected(pair, addressed)
     yield from sandbox.routes(pair, addressed)
+    if not conf.enabledad:
+        yield host_up
 
 
 # --- the tables -----------------------------------------------------------------------

@@ -6,7 +6,7 @@ first binary of that name in CNI_PATH is somebody else's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -51,10 +51,12 @@ def foreign_ipam(request: Request, seen: Seen) -> str:
     return binary
 
 
-def plan_addresses(request: Request, seen: Seen, interface_first: tuple[Resource, ...]) -> Plan:
+def plan_addresses(
+    request: Request, seen: Seen, interface_first: Callable[[], tuple[Resource, ...]]
+) -> Plan:
     """What `ipam` leases: the leases, and a result of addresses, routes and DNS.
 
-    `interface_first` are the resources somebody else's IPAM (DHCP) needs to be there
+    `interface_first` tells the resources that somebody else's IPAM (DHCP) needs to be there
     before it is asked. Raises `DelegateFailed` where it answers without an address.
     """
     binary = foreign_ipam(request, seen)
@@ -63,7 +65,7 @@ def plan_addresses(request: Request, seen: Seen, interface_first: tuple[Resource
     lease = DelegatedLease(
         type=ipam_type(request),
         binary=binary,
-        interface_first=tuple(encode(resource) for resource in interface_first),
+        interface_first=tuple(encode(resource) for resource in interface_first()),
     )
     result = from_json(seen[lease], request.cni_version, f"the result of {binary}")
     if not result.ips:

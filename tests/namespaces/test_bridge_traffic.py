@@ -26,6 +26,7 @@ from scenes import (
     frame,
     heard,
     in_host,
+    ip,
     lines,
     run,
     succeed,
@@ -35,6 +36,39 @@ from scenes import (
 
 from pynet.testnets.internet import ADDRESSES, HOST_ADDRESSES, PORT, Internet
 from pynet.testnets.lab import Container, Host, Lab
+
+# --- neighbours -------------------------------------------------------------------
+
+
+@in_host
+def test_neighbours_of_an_address_are_told_of_its_next_container() -> None:
+    """Who knows the earlier one's MAC would go on sending to it for half a minute."""
+    addresses = ("10.1.0.9", "fd00:1::9")
+    chosen = {**FULL, "runtimeConfig": {"ips": list(addresses)}}
+    neighbour = container("c2")
+    add(FULL, neighbour)
+    for name in ("c1", "c3"):
+        runtime = container(name)
+        mac = add(chosen, runtime)["interfaces"][2]["mac"]
+        for netns in ("", "c2"):
+            for address in addresses:
+                if name == "c1":
+                    _send_to(address, netns)
+                wait_for(lambda: _neighbour(address, netns) == mac)  # noqa: B023 - called here
+        if name == "c1":
+            succeed("DEL", chosen, runtime)
+
+
+def _send_to(address: str, netns: str) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with entered(netns), socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.sendto(b"who has it?", (address, 9))
+
+
+def _neighbour(address: str, netns: str) -> str:
+    found = ip(f"neigh show {address}", netns)
+    return str(found[0].get("lladdr", "")) if found else ""
+
 
 # --- somebody else's bridge -----------------------------------------------------
 
