@@ -68,6 +68,14 @@ def sources(tree: Path) -> set[str]:
     return found
 
 
+def topologies(tree: Path) -> set[str]:
+    """The gallery, as paths in a wheel."""
+    folder = tree / "testnets" / "topologies"
+    found = {f"pynet/testnets/topologies/{path.name}" for path in folder.iterdir()}
+    assert "pynet/testnets/topologies/single-bridge.yaml" in found
+    return found
+
+
 def folders(tree: Path) -> set[str]:
     found = {path.name for path in tree.iterdir() if path.is_dir() and path.name.isidentifier()}
     return {name for name in found - ELSEWHERE if list((tree / name).glob("*.py"))}
@@ -92,7 +100,8 @@ def test_a_wheel_holds_every_module_and_the_launcher(clone: Path, tmp_path: Path
         launcher = archive.getinfo("pynet/launcher/pynet-launcher")
         assert (launcher.external_attr >> 16) & 0o111
     extra = {"pynet/py.typed", "pynet/launcher/pynet-launcher"}
-    assert packed == {f"pynet/{name}" for name in modules(clone)} | sources(clone) | extra
+    data = sources(clone) | topologies(clone)
+    assert packed == {f"pynet/{name}" for name in modules(clone)} | data | extra
 
 
 def test_a_wheel_is_built_without_a_compiler(clone: Path, tmp_path: Path) -> None:
@@ -118,8 +127,10 @@ def test_a_wheel_can_be_built_from_the_source_distribution(clone: Path, tmp_path
     run(["tar", "-xzf", source, "-C", tmp_path / "unpacked"])
     (tree,) = (tmp_path / "unpacked").iterdir()
     with zipfile.ZipFile(build(tree, tmp_path / "wheels", compiler=False)) as archive:
-        packed = {name for name in archive.namelist() if name.endswith((".py", ".c", ".h"))}
-    assert packed == {f"pynet/{name}" for name in modules(clone)} | sources(clone)
+        ends = (".py", ".c", ".h", ".yaml")
+        packed = {name for name in archive.namelist() if name.endswith(ends)}
+    data = sources(clone) | topologies(clone)
+    assert packed == {f"pynet/{name}" for name in modules(clone)} | data
     assert (tree / "tests" / "unit" / Path(__file__).name).is_file()
 
 
