@@ -4,55 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tomllib
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from wheels import ROOT, build, clone_to, run
 
-ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 # Top-level folders that are no part of the package.
 ELSEWHERE = {"benchmarks", "docs", "scripts", "src", "tests"}
 
 
-def run(argv: Sequence[str | Path], **options: object) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done  # type: ignore[no-any-return]
-
-
-def tracked() -> list[str]:
-    """What git keeps of the tree: no leftovers, and nothing that is only being written."""
-    listed = run(["git", "ls-files", "-z"], cwd=ROOT)
-    names = [name for name in listed.stdout.split("\0") if name]
-    return [name for name in names if os.path.lexists(ROOT / name)]
-
-
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the tree, in a folder of another name."""
-    copy = tmp_path_factory.mktemp("clone") / "some-other.name"
-    for name in tracked():
-        (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
-    return copy
-
-
-def build(clone: Path, target: Path, *, compiler: bool = True) -> Path:
-    """The wheel that `pip wheel` makes of the clone."""
-    shutil.rmtree(clone / "build", ignore_errors=True)
-    environ = dict(os.environ)
-    if not compiler:
-        environ["CC"] = "/nowhere/cc"
-    # With the environment's own setuptools: isolated, pip would fetch it, and needs the network.
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps"]
-    run([*pip, "-w", target, clone], env=environ)
-    (wheel,) = target.glob("*.whl")
-    return wheel
+    return clone_to(tmp_path_factory.mktemp("clone") / "some-other.name")
 
 
 def modules(tree: Path) -> set[str]:
