@@ -118,7 +118,7 @@ class Membership(Model):
 
 
 class Publication(Model):
-    """`8080:80`, `127.0.0.1:8080:80/udp`, `[::1]:8080:80`: a port of the host, and of the container."""
+    """`8080:80`, `127.0.0.1:8080:80/udp`, `[::1]:8080:80`: the port of the host, then the other."""
 
     host_port: int = Field(ge=1, le=65535)
     container_port: int = Field(ge=1, le=65535)
