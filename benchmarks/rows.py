@@ -26,6 +26,8 @@ from pynet.testnets.runtime import Runtime, execute
 LEASES = 20_000
 SETTLED = 15
 """Seconds after which new containers have asked for a router three times: RFC 4861, section 10."""
+PAUSE = 0.1
+"""Seconds for what a step sets off in the kernel."""
 POOL = "10.64.0.0/15"
 
 
@@ -89,30 +91,37 @@ def _delete_all(side: Side, containers: Sequence[Container], results: Sequence[R
         list(pool.map(partial(WHOLE.delete, side), containers, results))
 
 
-def _add_and_delete(side: Side, chain: Chain) -> dict[str, float]:
-    """Of two containers in a row.
+def _add_and_delete(side: Side, chain: Chain, pause: float = 0) -> dict[str, float]:
+    """Of two containers in a row, with `pause` seconds before each step.
 
     The first finds the processor's caches with something else in them, on either side, for the
     other side has just been measured; the second, "ADD" and "DEL", meets what is in use.
     """
     first, second = side.container(), side.container()
-    taken = side.host.call(_timed, side, chain, first, second)
+    taken = side.host.call(_timed, side, chain, first, second, pause)
     for container in (first, second):
         side.host.delete_container(container)
     return taken
 
 
-def _timed(side: Side, chain: Chain, first: Container, second: Container) -> dict[str, float]:
+def _timed(
+    side: Side, chain: Chain, first: Container, second: Container, pause: float
+) -> dict[str, float]:
     # This process was forked a moment ago: its first calls pay for the pages they touch.
     for _ in range(5):
         execute("/bin/true", b"{}", {})
     results: list[Result] = []
-    return {
-        "first ADD": milliseconds(lambda: results.append(chain.add(side, first))),
-        "ADD": milliseconds(lambda: results.append(chain.add(side, second))),
-        "DEL": milliseconds(lambda: chain.delete(side, second, results[1])),
-        "last DEL": milliseconds(lambda: chain.delete(side, first, results[0])),
+    steps: dict[str, Callable[[], None]] = {
+        "first ADD": lambda: results.append(chain.add(side, first)),
+        "ADD": lambda: results.append(chain.add(side, second)),
+        "DEL": lambda: chain.delete(side, second, results[1]),
+        "last DEL": lambda: chain.delete(side, first, results[0]),
     }
+    taken = {}
+    for name, step in steps.items():
+        time.sleep(pause)
+        taken[name] = milliseconds(step)
+    return taken
 
 
 def _fill(side: Side, count: int) -> None:
@@ -137,13 +146,17 @@ def warm(size: Size) -> Iterator[Row]:
 def crowd(size: Size) -> Iterator[Row]:
     """The whole chain beside many containers, each side by itself: what else there is on the
     machine, and what was measured just before, must be the same but for them.
+
+    Each step is left time to end before the next: what a new container sends to all others, and
+    the end of an old one's namespace, keep the kernel busy after the answer. How many at once
+    fare is the burst's row.
     """
     for start in (pynet, reference):
         with Lab() as lab:
             side = start(lab)
             if side is None:
                 continue
-            taker = {side.name: partial(_add_and_delete, side, WHOLE)}
+            taker = {side.name: partial(_add_and_delete, side, WHOLE, pause=PAUSE)}
             empty = alternate(size.rounds, taker)
             _fill(side, size.crowd)
             time.sleep(SETTLED)

@@ -82,7 +82,10 @@ class Places:
     def _folders_of(self, place: Place) -> Folders:
         if place == "host" and self._entry is not None:
             return self._entry.folders
-        return self._folders.setdefault(place, Folders())
+        folders = self._folders.get(place)
+        if folders is None:
+            folders = self._folders[place] = Folders(self._warm.procfs if self._warm else None)
+        return folders
 
     def table(self) -> Table:
         """Our nftables tables on the host."""

@@ -9,9 +9,13 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..model.errors import ConfigError, KernelError
 from .namespaces import entered
+
+if TYPE_CHECKING:
+    from .procfs import Procfs
 
 _ROOT = "/proc/sys/net"
 _SWAPPED = str.maketrans("./", "/.")
@@ -34,23 +38,29 @@ def path(key: str) -> str:
 class Folders:
     """Folders below /proc/sys/net as one namespace has them, open until `close`.
 
-    To find one by its path, the kernel compares with those of all namespaces that were looked
-    at: with 300 containers that takes as long as ten reads. Threads may share it.
+    To find one by its path takes the kernel longer the more namespaces there are: see `procfs`,
+    which a daemon gives here. Threads may share it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, procfs: Procfs | None = None) -> None:
         self._open: dict[str, int] = {}
+        self._procfs = procfs
 
     def place(self, file: str) -> tuple[int, str]:
         """`file`, below /proc/sys/net, as a folder's descriptor and the rest. Raises OSError."""
         folder, _, rest = file.removeprefix(f"{_ROOT}/").partition("/")
         found = self._open.get(folder)
         if found is None:
-            opened = os.open(f"{_ROOT}/{folder}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            opened = self._look_up(folder)
             found = self._open.setdefault(folder, opened)
             if found != opened:
                 os.close(opened)
         return found, rest
+
+    def _look_up(self, folder: str) -> int:
+        if self._procfs is not None:
+            return self._procfs.folder(folder)
+        return os.open(f"{_ROOT}/{folder}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def close(self) -> None:
         while self._open:

@@ -98,7 +98,10 @@ class Warm:
     """The host namespaces in use by this process. Threads may share it."""
 
     def __init__(self, watch: Watch[HostEntry] | None = None) -> None:
+        from .procfs import Procfs  # a one-shot, which has no use for it, must not pay for it
+
         self.deleter = Deleter()
+        self.procfs = Procfs()
         self._watch = watch
         status = Path("/proc/self/ns/net").stat()
         self._own = status.st_dev, status.st_ino

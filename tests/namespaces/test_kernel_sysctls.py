@@ -6,6 +6,7 @@ import pytest
 from pair import Pair, in_thread
 
 from pynet.kernel import namespaces, sysctls
+from pynet.kernel.procfs import Procfs
 from pynet.kernel.world import KernelWorld
 from pynet.model.errors import ConfigError, KernelError
 from pynet.model.query import SysctlValue
@@ -123,3 +124,14 @@ def test_what_leads_out_of_net_is_refused(world: KernelWorld, key: str) -> None:
         world.look(SysctlValue(key))
     with pytest.raises(ConfigError, match="not a path below /proc/sys/net"):
         world.create([Sysctl(setting=key, value="1", optional=True)])
+
+
+def test_a_procfs_of_our_own_shows_each_thread_its_namespace(pair: Pair) -> None:
+    """And goes on doing so past the looks after which another takes its place."""
+    procfs = Procfs()
+    sysctls.write(pair.sandbox, "ipv4/conf/lo/arp_notify", "1")
+    for _ in range(50):
+        for place, value in ((pair.host, "0"), (pair.sandbox, "1")):
+            folders = sysctls.Folders(procfs)
+            assert sysctls.read(place, "ipv4/conf/lo/arp_notify", folders) == value
+            folders.close()
