@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pair import Pair, in_thread
+from pair import Pair
 
 from pynet.kernel import namespaces, sysctls
 from pynet.kernel.procfs import Procfs
@@ -32,19 +32,18 @@ def test_a_setting_is_of_one_namespace_alone(world: KernelWorld, pair: Pair) -> 
 
 
 def test_in_its_own_namespace_a_thread_needs_no_right_to_enter_one(
-    monkeypatch: pytest.MonkeyPatch,
+    host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(fd: int) -> None:
         raise AssertionError("entered a namespace")
 
     def work() -> str | None:
-        namespaces.unshare()
         own = namespaces.own()
         monkeypatch.setattr(namespaces, "setns", refuse)
         sysctls.write(own, FORWARD, "1")
         return sysctls.read(own, FORWARD)
 
-    assert in_thread(work) == "1"
+    assert host.call(work) == "1"
 
 
 def test_a_key_the_kernel_lacks_is_an_error_unless_it_is_optional(world: KernelWorld) -> None:
