@@ -17,11 +17,15 @@ Config = Mapping[str, Any]
 
 
 class PluginFailed(LabError):
-    """A plugin ended with an error; `document` is what it said on stdout, or {}."""
+    """A plugin ended with an error; `document` is what it said on stdout, or {}.
+
+    `status` is its exit status, or the signal that killed it as a negative number.
+    """
 
     def __init__(
         self, plugin: str, command: str, status: int, stdout: bytes, stderr: bytes
     ) -> None:
+        self.status = status
         try:
             self.document = json.loads(stdout)
         except ValueError:
@@ -30,12 +34,13 @@ class PluginFailed(LabError):
         super().__init__(f"{command} of {plugin} failed with status {status}: {said}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _failed, (str(self), self.document)
+        return _failed, (str(self), self.status, self.document)
 
 
-def _failed(message: str, document: dict[str, Any]) -> PluginFailed:
+def _failed(message: str, status: int, document: dict[str, Any]) -> PluginFailed:
     error = PluginFailed.__new__(PluginFailed)
     LabError.__init__(error, message)
+    error.status = status
     error.document = document
     return error
 
