@@ -81,7 +81,7 @@ def gc(network: str, places: Places, yes: bool, as_json: bool) -> None:
     for line in survey.lines():
         click.echo(f"{'removed' if yes else 'would remove'} {line}")
     click.echo(
-        f"{network}: {len(survey.lines())} {'removed' if yes else 'to remove'}, "
+        f"{network}: attachments: {len(survey.lines())} {'removed' if yes else 'to remove'}, "
         f"{len(survey.living)} kept"
     )
     if not yes and survey.lines():

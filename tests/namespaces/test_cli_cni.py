@@ -243,7 +243,7 @@ def test_gc_spares_who_lives(machine: Machine, c1: Container) -> None:
     assert machine.json("cni", "gc", "web", "--yes")["removed"] is True
     assert machine.json("network", "show", "web")["attachments"] == 1
     machine.pynet("cni", "check", "web", "c1")
-    assert machine.pynet("cni", "gc", "web") == "web: 0 to remove, 1 kept\n"
+    assert machine.pynet("cni", "gc", "web") == "web: attachments: 0 to remove, 1 kept\n"
 
 
 def test_gc_knows_that_a_path_is_another_containers_now(machine: Machine, c1: Container) -> None:
