@@ -20,10 +20,17 @@ _YOUNG = 20_000
 
 
 def preload() -> None:
-    """All of ours that a request may pass through, and what they import late.
+    """Import all of it for good: the garbage collector need not walk it at every pass."""
+    load()
+    gc.collect()
+    gc.freeze()
+    # A request makes some thousand objects and leaves none: several passes over them would
+    # find nothing each time.
+    gc.set_threshold(_YOUNG)
 
-    What was imported is for ever: the garbage collector need not walk it at every pass.
-    """
+
+def load() -> None:
+    """All of ours that a request may pass through, and what they import late."""
     root = __package__.rpartition(".")[0]
     for floor in _FLOORS:
         package = import_module(f"{root}.{floor}")
@@ -31,11 +38,6 @@ def preload() -> None:
             _load(f"{root}.{floor}.{module.name}")
     for name in _IMPORTED_LATE:
         _load(name)
-    gc.collect()
-    gc.freeze()
-    # A request makes some thousand objects and leaves none: several passes over them would
-    # find nothing each time.
-    gc.set_threshold(_YOUNG)
 
 
 def _load(name: str) -> None:

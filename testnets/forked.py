@@ -31,11 +31,13 @@ class Forked(Generic[T]):
     """`work()` running in another pid namespace, entered by `enter()`, which has to be done twice.
 
     One's own pid namespace never changes, so a first child enters and waits for a second one.
+    As a context manager it leaves neither behind: one that was not waited for is ended.
     """
 
     def __init__(self, work: Callable[[], T], enter: Callable[[], None]) -> None:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()  # or the child prints it once more
+        self._is_over = False
         self._answer, answer_write = os.pipe()
         self.pid = syscalls.fork(lambda: _relay(work, enter, answer_write))
         os.close(answer_write)
@@ -44,14 +46,23 @@ class Forked(Generic[T]):
         """Send the function a signal."""
         os.kill(self.pid, syscalls.KILL if number == signal.SIGKILL else number)
 
+    def __enter__(self) -> Forked[T]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._is_over:
+            self.end()
+
     def end(self) -> None:
         """Kill it, whatever it is doing, and forget its result."""
+        self._is_over = True
         self.kill()
         os.close(self._answer)
         os.waitpid(self.pid, 0)
 
     def wait(self) -> T:
         """Its result. Raises what it raised, `DiedBySignal`, or `LabError` where it just left."""
+        self._is_over = True
         with os.fdopen(self._answer, "rb") as answer:
             data = answer.read()
         _, status = os.waitpid(self.pid, 0)

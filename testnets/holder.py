@@ -6,13 +6,17 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from select import POLLIN, poll
 
 from . import syscalls
+from .births import Birth, Born, detach, orphans, pid_of
 from .forked import LabError
 from .mounts import private_host, private_lab
 
+_STAY = b"s"
 _RESTRICTIONS = {
     "/proc/sys/kernel/apparmor_restrict_unprivileged_userns": "1",
     "/proc/sys/kernel/unprivileged_userns_clone": "0",
@@ -21,16 +25,17 @@ _RESTRICTIONS = {
 
 
 class Holder:
-    """A new user (with `user` set), net, mount and pid namespace, and the process that owns them.
+    """A user (unless root makes it), net, mount and pid namespace, and the process that owns them.
 
     It ends, and all in it with it, when it is killed, when `close` is called, or when the
-    process that made it ends in whatever way (the kernel then closes the other end of its pipe).
+    process that made it ends in whatever way (the kernel then closes the other end of its pipe),
+    unless it was told to `stay`.
     """
 
-    def __init__(self, user: bool) -> None:
-        self._user = syscalls.CLONE_NEWUSER if user else 0
+    def __init__(self) -> None:
+        self._user = _own_user()
         orders, self._control = os.pipe()
-        birth = _Birth()
+        birth = Birth()
         self._waiter = syscalls.fork(lambda: _start_holder(self._user, orders, birth))
         os.close(orders)
         try:
@@ -39,101 +44,93 @@ class Holder:
             self._end_waiter()
             raise LabError(_why_not(str(error))) from None
 
+    @classmethod
+    def attached(cls, pidfd: int) -> Holder:
+        """The holder that another process of this user has made; nobody's end ends it."""
+        holder = cls.__new__(cls)
+        holder._user, holder._pidfd, holder._waiter, holder._control = _own_user(), pidfd, 0, -1
+        holder.pid = pid_of(pidfd)
+        return holder
+
     def close(self) -> None:
         """End it all; when this returns no process of it is left."""
         # The pipe alone won't do: children that were forked meanwhile hold its end too.
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        ended = poll()
+        ended.register(self._pidfd, POLLIN)
+        ended.poll()
         self._end_waiter()
+        os.close(self._pidfd)
+
+    def stay(self) -> None:
+        """From now on its maker's end is not its own."""
+        os.write(self._control, _STAY)
+
+    def leave(self) -> None:
+        """Forget it; it lives on where it was told to stay."""
+        if self._control >= 0:
+            os.close(self._control)
         os.close(self._pidfd)
 
     def enter(self, pidfd: int, namespaces: int) -> None:
         """Join a process of this holder: `namespaces`, the user's, and for children the pids'."""
         syscalls.setns(pidfd, namespaces | syscalls.CLONE_NEWPID | self._user)
 
-    def keep_host(self, name: str) -> tuple[int, int, int]:
-        """Start a fake host's process: its pidfd, its pid for us, and its pid in the lab."""
-        birth = _Birth()
-        starter = syscalls.fork(lambda: self._start_host(name, birth))
-        try:
-            return birth.hear()
-        except LabError as error:
-            raise LabError(f"host {name!r} could not be made: {error}") from None
-        finally:
-            os.waitpid(starter, 0)
+    def enter_lab(self) -> None:
+        """Join the holder itself: the mounts and the network that no host has."""
+        self.enter(self._pidfd, syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET)
 
-    def _start_host(self, name: str, birth: _Birth) -> None:
-        with birth.errors():
-            self.enter(self._pidfd, syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET)
-        # An orphan is adopted by the pid 1 of its parent's namespace, so a parent inside is
-        # needed, which leaves at once: a host is a child of the holder.
-        parent = syscalls.fork(lambda: syscalls.fork(lambda: _be_host(name, birth)))
-        os.waitpid(parent, 0)
+    def keep_hosts(self, names: Sequence[str]) -> list[Born]:
+        """Start fake hosts' processes, all at once. Raises `LabError`."""
+        kept = orphans(self.enter_lab, [partial(_be_host, name) for name in names])
+        for name, born in zip(names, kept, strict=True):
+            if isinstance(born, LabError):
+                raise LabError(f"host {name!r} could not be made: {born}")
+        return [born for born in kept if isinstance(born, Born)]
 
     def _end_waiter(self) -> None:
-        os.close(self._control)
-        os.waitpid(self._waiter, 0)
+        if self._control >= 0:
+            os.close(self._control)
+        if self._waiter:
+            os.waitpid(self._waiter, 0)
 
 
-class _Birth:
-    """How a process under way tells its maker that it is ready, or why it will never be."""
-
-    def __init__(self) -> None:
-        self._maker, self._child = socket.socketpair()
-
-    def hear(self) -> tuple[int, int, int]:
-        """The new process's pidfd, its pid for us and for itself. Raises `LabError`."""
-        self._child.close()
-        with self._maker:
-            said, descriptors, _, _ = socket.recv_fds(self._maker, 4096, 1)
-        if not descriptors:
-            raise LabError(said.decode() or "it died")
-        about = Path(f"/proc/self/fdinfo/{descriptors[0]}").read_text()
-        pid = next(line.split()[1] for line in about.splitlines() if line.startswith("Pid:"))
-        return descriptors[0], int(pid), int(said)
-
-    def ready(self) -> None:
-        """Send this process's own descriptor: its pid is another number to its maker."""
-        pidfd = os.pidfd_open(os.getpid())
-        socket.send_fds(self._child, [str(os.getpid()).encode()], [pidfd])
-
-    @contextlib.contextmanager
-    def errors(self) -> Iterator[None]:
-        """Send what is raised inside, and end this process."""
-        try:
-            yield
-        except Exception as error:
-            self._child.send(str(error).encode())
-            os._exit(1)
+def _own_user() -> int:
+    return syscalls.CLONE_NEWUSER if os.geteuid() != 0 else 0
 
 
-def _start_holder(user: int, orders: int, birth: _Birth) -> None:
+def _start_holder(user: int, orders: int, birth: Birth) -> None:
     with birth.errors():
-        owner, group = os.geteuid(), os.getegid()
-        syscalls.unshare(
-            user | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID
-        )
-        if user:
-            Path("/proc/self/setgroups").write_text("deny")
-            Path("/proc/self/uid_map").write_text(f"0 {owner} 1")
-            Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+        own_namespaces(user, syscalls.CLONE_NEWNET | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID)
         holder = syscalls.fork(lambda: _be_holder(orders, birth))
-    _detach()
+    detach()
     syscalls.end_like(holder)
 
 
-def _be_holder(orders: int, birth: _Birth) -> None:
+def own_namespaces(user: int, kinds: int) -> None:
+    """`unshare`, and with `user` a user namespace in which this user is root. Raises `OSError`."""
+    owner, group = os.geteuid(), os.getegid()
+    syscalls.unshare(user | kinds)
+    if user:
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"0 {owner} 1")
+        Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+
+
+def _be_holder(orders: int, birth: Birth) -> None:
     with birth.errors():
         syscalls.die_with_parent()
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # orphans leave no zombies
         private_lab()
         syscalls.loopback_up()
         birth.ready()
-    _detach(orders)
-    os.read(0, 1)
+    detach(orders)
+    while os.read(0, 1) == _STAY:
+        wait_for_ever()
 
 
-def _be_host(name: str, birth: _Birth) -> None:
+def _be_host(name: str, birth: Birth) -> None:
     with birth.errors():
         syscalls.unshare(syscalls.CLONE_NEWNET | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWUTS)
         socket.sethostname(name)
@@ -142,20 +139,13 @@ def _be_host(name: str, birth: _Birth) -> None:
         # A new namespace copies the machine's own setting, which may be on.
         Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
         birth.ready()
-    _detach()
+    detach()
+    wait_for_ever()
+
+
+def wait_for_ever() -> None:
     while True:
         signal.pause()
-
-
-def _detach(stdin: int | None = None) -> None:
-    """Leave the maker's terminal and its files (but `stdin`): somebody may wait for their end."""
-    os.setsid()
-    null = os.open("/dev/null", os.O_RDWR)
-    for source, standard in ((null if stdin is None else stdin, 0), (null, 1), (null, 2)):
-        os.dup2(source, standard)
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
 
 
 def _why_not(error: str) -> str:

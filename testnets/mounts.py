@@ -32,6 +32,7 @@ def private_lab() -> None:
     with contextlib.suppress(PermissionError):
         syscalls.mount("proc", "/proc", "proc")
     syscalls.mount("tmpfs", "/run", "tmpfs", data="mode=755")
+    Path("/run/netns").mkdir()
     for parent in ("/etc", "/opt", "/var/lib"):
         _replace_by_links(Path(parent))
     for path in PRIVATE:
@@ -40,6 +41,8 @@ def private_lab() -> None:
 
 def private_host() -> None:
     """Give this mount namespace its own state directories, and /sys that of its network."""
+    for network in Path("/run/netns").iterdir():
+        syscalls.unmount(str(network))  # the lab's own: else they would live as long as this host
     hidden = os.open("/run/machine", os.O_PATH)
     for path in PRIVATE:
         syscalls.mount("tmpfs", path, "tmpfs", data="mode=755")
