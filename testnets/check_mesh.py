@@ -1,0 +1,119 @@
+"""Whether everybody reaches everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from .echoing import Fate, Ping, exchange, new_token
+from .networks import Networks
+from .place import Place
+from .targets import Destination, best_addresses
+from .topology import Mesh
+from .tracing import told, trace_ping
+
+_NAMED = 5
+"""Pairs that a message names."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Who pings whom, at which address."""
+
+    source: Place
+    destination: Destination
+
+
+def meshed(networks: Networks, check: Mesh) -> str:
+    """What is wrong, or "". Raises `LabError`, `OSError`."""
+    members = _members(networks, check)
+    if len(members) < 2:
+        return f"a mesh needs two members, and this one has {len(members)}"
+    pairs, unpaired = _pairs(members, (check.family,) if check.family else (4, 6))
+    failed = _failed(networks, pairs, check.within)
+    if not failed and not unpaired:
+        return ""
+    return "\n".join(_lines(networks, len(members), failed, unpaired, check.within))
+
+
+def _members(networks: Networks, check: Mesh) -> list[Place]:
+    if check.members:
+        return [networks.place(name) for name in dict.fromkeys(check.members)]
+    return [place for place in networks.places.values() if place.kind == "container"]
+
+
+def _pairs(
+    members: Sequence[Place], families: Sequence[int]
+) -> tuple[dict[int, list[Pair]], list[str]]:
+    """By IP version; and those that have none in common."""
+    pairs: dict[int, list[Pair]] = {family: [] for family in families}
+    unpaired = []
+    versions = {place.name: {f for f in families if place.address(f)} for place in members}
+    for source in members:
+        for place in members:
+            if source is place:
+                continue
+            if not versions[source.name] & versions[place.name]:
+                unpaired.append(f"{source.name} -> {place.name}")
+            for address in best_addresses(source, place):
+                destination = Destination(address, 0, place, 0)
+                if destination.family in versions[source.name]:
+                    pairs[destination.family].append(Pair(source, destination))
+    return pairs, unpaired
+
+
+def _failed(
+    networks: Networks, pairs: dict[int, list[Pair]], within: float
+) -> list[tuple[Pair, Fate]]:
+    """One process for each IP version: they are both at work at a time."""
+    under_way = []
+    for family, here in pairs.items():
+        pings = [
+            Ping(networks.of(pair.source.name), pair.destination.address, networks.of(target))
+            for pair, target in zip(here, _targets(here), strict=True)
+        ]
+        forked = networks.testnet.lab.fork_call(_unreached, pings, family, within)
+        under_way.append((here, forked))
+    fates = [(here, forked.wait()) for here, forked in under_way]
+    return [(here[number], fate) for here, bad in fates for number, fate in bad.items()]
+
+
+def _unreached(pings: Sequence[Ping], family: int, within: float) -> dict[int, Fate]:
+    """The fates of those that were not reached, by their place in `pings`."""
+    fates = exchange(pings, family, within, new_token())
+    return {number: fate for number, fate in enumerate(fates) if not fate.reached}
+
+
+def _targets(pairs: Sequence[Pair]) -> Iterator[str]:
+    return (pair.destination.place.name for pair in pairs if pair.destination.place)
+
+
+def _lines(
+    networks: Networks,
+    members: int,
+    failed: Sequence[tuple[Pair, Fate]],
+    unpaired: Sequence[str],
+    within: float,
+) -> Iterator[str]:
+    ordered = members * (members - 1)
+    bad = {(pair.source.name, *_targets([pair])) for pair, _ in failed}
+    yield f"{len(bad) + len(unpaired)} of {ordered} ordered pairs failed within {within:g} s:"
+    for text in unpaired[:_NAMED]:
+        yield f"  {text}: they have no addresses of one IP version"
+    for number, (pair, fate) in enumerate(failed[:_NAMED]):
+        yield f"  {_line(networks, pair, fate, traced=number == 0)}"
+    if (more := len(failed) + len(unpaired) - 2 * _NAMED) > 0:
+        yield f"  and more, {more} at least"
+
+
+def _line(networks: Networks, pair: Pair, fate: Fate, *, traced: bool) -> str:
+    source, destination = pair.source, pair.destination
+    target = destination.place.name if destination.place else ""
+    text = (
+        f"{source.name} -> {target}: ping from {source.address(destination.family)} to "
+        f"{destination.address}: {fate}"
+    )
+    if not traced:
+        return text
+    again, journey = trace_ping(networks, source, destination)
+    return text + told(journey, source, destination, reached=again.reached)

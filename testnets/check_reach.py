@@ -1,0 +1,115 @@
+"""Whether somebody gets an answer, by TCP, UDP or HTTP, and as whom the server sees him."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from .listeners import Stand
+from .networks import Networks
+from .place import Place
+from .probes import Answer, Call, converse, token
+from .targets import Destination, Protocol, destinations
+from .topology import Reach
+from .tracing import told, trace_call
+
+_GRACE = 0.5
+"""The share of a check's time that a container's own command has to begin to listen."""
+
+
+def reached(networks: Networks, check: Reach) -> str:
+    """What is wrong, or "". Raises `LabError`, `OSError`."""
+    source = networks.place(check.source)
+    protocol: Protocol = "udp" if check.kind == "udp" else "tcp"
+    found = destinations(networks.site, source, check.to, protocol, check.family)
+    calls = [
+        Call(
+            check.kind,
+            networks.of(source.name),
+            one.address,
+            one.port,
+            stand(networks, one, protocol, check.within),
+        )
+        for one in found
+    ]
+    answers = networks.testnet.lab.call(converse, calls, check.within, token())
+    lines: list[str] = []
+    for call, destination, answer in zip(calls, found, answers, strict=True):
+        if what := _wrong(networks, check, destination, answer):
+            line = f"{spoken(source, destination, check.kind, answer)}: {what}"
+            if not answer.answered and not lines:
+                again, journey = trace_call(networks, source, destination, call)
+                line += told(journey, source, destination, reached=again.answered)
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def stand(
+    networks: Networks, destination: Destination, kind: Protocol, within: float
+) -> Stand | None:
+    """Where somebody has to listen for what is sent to `destination`."""
+    place = destination.place
+    if place is None or not destination.inner_port:
+        return None
+    container = networks.testnet.topology.containers.get(place.name)
+    waits = container is not None and bool(container.run)
+    return Stand(
+        networks.of(place.name),
+        "udp" if kind == "udp" else "tcp",
+        destination.family,
+        destination.inner_port,
+        _GRACE * within if waits else 0.0,
+    )
+
+
+def spoken(source: Place, destination: Destination, kind: str, answer: Answer) -> str:
+    """ "tcp over IPv4 from a (10.1.0.2) to b (10.1.0.3 port 80)" """
+    family = destination.family
+    near = answer.local or source.address(family) or "no address"
+    inner = destination.place.name if destination.place else "nobody here"
+    far = f"{destination.address} port {destination.port}"
+    return f"{kind} over IPv{family} from {source.name} ({near}) to {inner} ({far})"
+
+
+def _wrong(networks: Networks, check: Reach, destination: Destination, answer: Answer) -> str:
+    if not answer.answered:
+        lost = "; the listener was asked, but its answer did not come back"
+        return f"{answer.said or 'no answer'} within {check.within:g} s" + (
+            lost if answer.arrived else ""
+        )
+    if check.kind == "http" and (what := _wrong_page(check, answer)):
+        place = destination.place.name if destination.place else ""
+        whose = f" (by the check's own listener: nothing else listens in {place})"
+        return what + (whose if answer.ours else "")
+    return _wrong_face(networks, check, answer) if check.seen_as else ""
+
+
+def _wrong_page(check: Reach, answer: Answer) -> str:
+    if answer.status != check.status:
+        return f"it was answered with status {answer.status}, not {check.status}"
+    if check.answer not in answer.body:
+        return f"{check.answer!r} is not in what was answered: {answer.body[:200]!r}"
+    return ""
+
+
+def _wrong_face(networks: Networks, check: Reach, answer: Answer) -> str:
+    wanted = networks.place(check.seen_as).addresses
+    seen = answer.seen or _address_in(answer.body)
+    if not seen:
+        return "it was answered, but by a server that does not say whom it saw"
+    if ip_address(seen) in [ip_address(one) for one in wanted]:
+        return ""
+    owners = [name for name, place in networks.places.items() if seen in place.addresses]
+    who = f" ({', '.join(owners)})" if owners else ""
+    return (
+        f"the server saw {seen}{who}, and not {check.seen_as}, "
+        f"whose addresses are {', '.join(wanted)}"
+    )
+
+
+def _address_in(body: str) -> str:
+    """The address that a server's page consists of, if it does."""
+    text = body.strip().removeprefix("::ffff:")
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return ""

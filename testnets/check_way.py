@@ -1,0 +1,104 @@
+"""Through which nodes packets pass, and how large they may be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from .check_reach import stand
+from .echoes import DIALECTS
+from .echoing import Ping, exchange, new_token
+from .journeys import Journey
+from .networks import Networks
+from .place import Place
+from .probes import Call
+from .targets import Destination, Protocol, destinations
+from .topology import Mtu, Path
+from .tracing import told, trace_call, trace_ping
+
+_PATIENCE = 0.3
+"""Seconds after which a packet that is too large for somebody silent counts as lost."""
+_LARGEST = 65535
+
+
+def passed_by(networks: Networks, check: Path) -> str:
+    """What is wrong, or "". Raises `LabError`, `OSError`."""
+    source = networks.place(check.source)
+    protocol: Protocol = "tcp" if check.to.port else "icmp"
+    found = destinations(networks.site, source, check.to, protocol, check.family)
+    lines = []
+    for one in found:
+        reached, journey = _journey(networks, source, one, check.within)
+        nodes = journey.nodes("question")
+        if not _in_order(check.via, nodes):
+            line = (
+                f"from {source.name} ({source.address(one.family)}) to {one.address} "
+                f"(IPv{one.family}): the packet passed {', '.join(nodes) or 'nothing'}, "
+                f"and not {', '.join(check.via)} in this order"
+            )
+            lines.append(line if reached else line + told(journey, source, one, reached=False))
+    return "\n".join(lines)
+
+
+def _journey(
+    networks: Networks, source: Place, destination: Destination, within: float
+) -> tuple[bool, Journey]:
+    if not destination.port:
+        fate, journey = trace_ping(networks, source, destination, within)
+        return fate.reached, journey
+    where = stand(networks, destination, "tcp", within)
+    call = Call("tcp", networks.of(source.name), destination.address, destination.port, where)
+    answer, journey = trace_call(networks, source, destination, call, within)
+    return answer.answered, journey
+
+
+def _in_order(wanted: Iterable[str], passed: Sequence[str]) -> bool:
+    rest = iter(passed)
+    return all(node in rest for node in wanted)
+
+
+def fits(networks: Networks, check: Mtu) -> str:
+    """What is wrong, or "". Raises `LabError`, `OSError`."""
+    source = networks.place(check.source)
+    lines = []
+    for one in destinations(networks.site, source, check.to, "icmp", check.family):
+        target = networks.of(one.place.name) if one.place else None
+        ping = Ping(networks.of(source.name), one.address, target)
+        largest = networks.testnet.lab.call(largest_that_fits, ping, one.family, check.size)
+        if largest != check.size:
+            line = (
+                f"from {source.name} ({source.address(one.family)}) to {one.address} "
+                f"(IPv{one.family}): the largest packet that passes has {largest} bytes, "
+                f"not {check.size}"
+            )
+            if not largest:
+                fate, journey = trace_ping(networks, source, one)
+                line = line.replace("the largest packet that passes has 0 bytes", "none passes")
+                line += told(journey, source, one, reached=fate.reached)
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def largest_that_fits(ping: Ping, family: int, guess: int) -> int:
+    """Bytes of the largest IP packet that passes whole, 0 where none does; in a fork."""
+    smallest = DIALECTS[family].smallest
+    good, bad = smallest - 1, _LARGEST + 1
+    size = min(max(guess, smallest), _LARGEST)
+    while bad - good > 1:
+        if _passes(ping, family, size):
+            good = size
+        else:
+            bad = size
+        # The guess is right as a rule: then the next larger one settles it.
+        size = guess + 1 if good == guess and bad > guess + 1 else (good + bad) // 2
+    return good if good >= smallest else 0
+
+
+def _passes(ping: Ping, family: int, size: int) -> bool:
+    """By the target's own account, where it has one: an answer may be too large for its way."""
+    for _ in range(2):
+        (fate,) = exchange([ping], family, _PATIENCE, new_token(), size=size, hopeful=False)
+        if fate.arrived or (ping.target is None and fate.answered):
+            return True
+        if fate.said:
+            return False
+    return False

@@ -1,0 +1,197 @@
+"""Where a check's packets go: the addresses behind a name, and who has to receive them.
+
+Rules that hold here:
+- Of a name's addresses one per IP version is tried: one the source shares a subnet with, or else
+  the main one. Of a published port, all addresses of the host that the source can use are.
+- What is sent to a published port has to arrive in the container, at the container's own port.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from .forked import LabError
+from .notation import is_address
+from .place import Place
+from .topology import Publication, Target, Topology
+
+Protocol = Literal["tcp", "udp", "icmp"]
+
+LOOPBACK = {4: "127.0.0.1", 6: "::1"}
+_ANY = ("", "0.0.0.0", "::")
+
+
+@dataclass(frozen=True)
+class Destination:
+    """An address to send to, the port, and the place that has to receive it, at `inner_port`.
+
+    `place` is None where the address is nobody's in this testnet.
+    """
+
+    address: str
+    port: int
+    place: Place | None
+    inner_port: int
+
+    @property
+    def family(self) -> int:
+        return family_of(self.address)
+
+
+def family_of(address: str) -> int:
+    """4 or 6, of what is an address."""
+    return 6 if ":" in address else 4
+
+
+@dataclass(frozen=True)
+class Site:
+    """A testnet as it is now: its topology, and its places by name."""
+
+    topology: Topology
+    places: Mapping[str, Place]
+
+
+def destinations(
+    site: Site, source: Place, target: Target, protocol: Protocol, family: int | None
+) -> list[Destination]:
+    """All that have to be tried. Raises `LabError` where there is none, saying why."""
+    if is_address(target.name):
+        found = [_at(site, source, str(ipaddress.ip_address(target.name)), target, protocol)]
+    elif target.name in site.places:
+        found = list(_of(site, source, site.places[target.name], target, protocol))
+    else:
+        raise LabError(f"{target.name!r} is nothing that could be sent to in this testnet")
+    families = {family} if family else {4, 6}
+    usable = {version for version in (4, 6) if source.address(version)}
+    kept = [
+        each
+        for each in found
+        if each.family in families and (each.family in usable or is_loopback(each.address))
+    ]
+    if not kept:
+        raise LabError(_why_none(source, target, family))
+    return kept
+
+
+def best_addresses(source: Place, place: Place) -> Iterator[str]:
+    """One per IP version: the one the source would be on one link with, or the main one."""
+    for family in (4, 6):
+        addresses = [one for one in place.addresses if family_of(one) == family]
+        if len(addresses) > 1:
+            near = [ipaddress.ip_interface(each) for each in _flat(source.interfaces)]
+            shared = (one for one in addresses if _within(one, near))
+            yield next(shared, addresses[0])
+        else:
+            yield from addresses
+
+
+def _of(
+    site: Site, source: Place, place: Place, target: Target, protocol: Protocol
+) -> Iterator[Destination]:
+    publications = list(_publications(site, place, target.port, protocol))
+    if not publications:
+        for address in best_addresses(source, place):
+            yield Destination(address, target.port, place, target.port)
+    for address in _usable(site, source, place) if publications else ():
+        for container, publication in publications:
+            if _serves(publication, address):
+                yield Destination(address, target.port, container, publication.container_port)
+                break
+
+
+def _at(site: Site, source: Place, address: str, target: Target, protocol: Protocol) -> Destination:
+    place = source if is_loopback(address) else _owner(site, source, address)
+    if place is not None:
+        for container, publication in _publications(site, place, target.port, protocol):
+            if _serves(publication, address):
+                return Destination(address, target.port, container, publication.container_port)
+    return Destination(address, target.port, place, target.port)
+
+
+def _owner(site: Site, source: Place, address: str) -> Place | None:
+    """Of several with this address, the one on the source's own host, or else no container."""
+    owners = [each for each in site.places.values() if address in each.addresses]
+    home = host_of(site.topology, source)
+    owners.sort(key=lambda each: (host_of(site.topology, each) != home, each.kind == "container"))
+    return owners[0] if owners else None
+
+
+def host_of(topology: Topology, place: Place) -> str:
+    """The name of the node it is, or runs on."""
+    container = topology.containers.get(place.name)
+    return container.host if container and place.kind == "container" else place.name
+
+
+def _publications(
+    site: Site, place: Place, port: int, protocol: Protocol
+) -> Iterator[tuple[Place, Publication]]:
+    """Of this port of a host: by which containers, and as what."""
+    for name, container in site.topology.containers.items():
+        if place.kind != "container" and container.host == place.name:
+            for each in container.publish:
+                if (each.host_port, each.protocol) == (port, protocol):
+                    yield site.places[name], each
+
+
+def _serves(publication: Publication, address: str) -> bool:
+    given = publication.host_ip
+    if given in _ANY:
+        return not given or family_of(given) == family_of(address)
+    return ipaddress.ip_address(given) == ipaddress.ip_address(address)
+
+
+def _usable(site: Site, source: Place, host: Place) -> Iterator[str]:
+    """The host's addresses that can be sent to from `source`.
+
+    Those on its links can from everywhere. A bridge's is for the containers on it: whoever is
+    outside has no route there.
+    """
+    if source.name == host.name:
+        yield from host.addresses
+        yield LOOPBACK[4]  # the kernel does not let packets from ::1 leave the loopback interface
+        return
+    links = {
+        end.interface for link in site.topology.links for end in link.ends if end.node == host.name
+    }
+    outer = {_plain(text) for name in links for text in host.interfaces.get(name, ())}
+    near = (
+        set(best_addresses(source, host)) if host_of(site.topology, source) == host.name else set()
+    )
+    found = [address for address in host.addresses if address in outer | near]
+    yield from found or host.addresses
+
+
+def _why_none(source: Place, target: Target, family: int | None) -> str:
+    version = f"IPv{family}" if family else "IP"
+    return (
+        f"{source.name} has no way to address {target}: they have no {version} address of the "
+        "same version that it can use; look at their networks' subnets, and at `family`"
+    )
+
+
+def _flat(interfaces: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    return (text for texts in interfaces.values() for text in texts)
+
+
+def _within(
+    address: str, near: Iterable[ipaddress.IPv4Interface | ipaddress.IPv6Interface]
+) -> bool:
+    return any(ipaddress.ip_address(address) in interface.network for interface in near)
+
+
+def _plain(text: str) -> str:
+    return str(ipaddress.ip_interface(text).ip)
+
+
+def is_global(cidr: str) -> bool:
+    """Whether it is an address that others can use: neither loopback nor link-local."""
+    address = ipaddress.ip_interface(cidr).ip
+    return not (address.is_loopback or address.is_link_local)
+
+
+def is_loopback(address: str) -> bool:
+    """Of an address without a prefix length."""
+    return ipaddress.ip_address(address).is_loopback
