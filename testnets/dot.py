@@ -5,15 +5,29 @@ Nodes are numbered, and names stand only in quoted labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from .picture import DrawnContainer, DrawnInterface, DrawnLink, DrawnNode, Picture, readable
+from .picture import (
+    DrawnContainer,
+    DrawnInterface,
+    DrawnLink,
+    DrawnNode,
+    Picture,
+    grouped,
+    names_in_lines,
+    readable,
+)
+from .picture_tiers import downwards
 
-SHAPES = {"router": "hexagon", "external": "ellipse", "switch": "box3d", "host": "box"}
+MANY = 8
+"""Where a host has more containers than this, those alike share one node."""
+
+SHAPES = {"router": "octagon", "external": "ellipse", "switch": "box3d", "host": "box"}
 
 
 def dot(picture: Picture) -> str:
     """The graph's text, for `dot -Tsvg`."""
+    picture = downwards(picture)
     numbers = {node.name: f"n{index}" for index, node in enumerate(picture.nodes)}
     lines = [
         f"graph {_quoted([picture.name])} {{",
@@ -45,20 +59,23 @@ def _node(node: DrawnNode, number: str) -> Iterator[str]:
         fill = 'style=filled, fillcolor="#e4edff"'
         yield f"    {networks[net.name]} [{fill}, label={label}];"
         yield f"    {number} -- {networks[net.name]} [style=invis];"
-    for index, container in enumerate(node.containers):
-        yield from _container(container, f"{number}c{index}", networks)
+    for index, group in enumerate(grouped(node.containers, MANY)):
+        yield from _containers(group, f"{number}c{index}", networks)
     yield "  }"
 
 
-def _container(container: DrawnContainer, number: str, networks: dict[str, str]) -> Iterator[str]:
-    yield f"    {number} [label={_quoted([container.name])}];"
-    for one in container.interfaces:
-        yield f"    {networks[one.network]} -- {number} [label={_quoted([_interface(one)])}];"
-    for index, port in enumerate(container.ports):
+def _containers(
+    group: Sequence[DrawnContainer], number: str, networks: Mapping[str, str]
+) -> Iterator[str]:
+    yield f"    {number} [label={_quoted(names_in_lines(group))}];"
+    for one in group[0].interfaces:
+        said = [one.name, *one.addresses] if len(group) == 1 else [f"{one.name} of each"]
+        yield f"    {networks[one.network]} -- {number} [label={_quoted(said)}];"
+    for index, port in enumerate(group[0].ports):
         colour = 'color="#b4232a"'
         yield f"    {number}p{index} [shape=cds, {colour}, label={_quoted([port.outside])}];"
-        said = f"label={_quoted([port.inside])}"
-        yield f"    {number}p{index} -- {number} [dir=forward, style=dashed, {colour}, {said}];"
+        arrow = f"dir=forward, style=dashed, {colour}, label={_quoted([port.inside])}"
+        yield f"    {number}p{index} -- {number} [{arrow}];"
 
 
 def _link(link: DrawnLink, numbers: dict[str, str]) -> str:

@@ -6,9 +6,22 @@ its own: so no name can change what is drawn.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 
-from .picture import DrawnContainer, DrawnInterface, DrawnNode, Picture, readable
+from .picture import (
+    DrawnContainer,
+    DrawnInterface,
+    DrawnNode,
+    Picture,
+    grouped,
+    names_in_lines,
+    readable,
+)
+from .picture_tiers import downwards
+
+MANY = 8
+"""Where a host has more containers than this, those alike share one node."""
 
 SHAPES = {"router": '{{{{"{}"}}}}', "external": '(["{}"])', "switch": '["{}"]', "host": '["{}"]'}
 """What stands around a node's label: `{{"..."}}` is a hexagon."""
@@ -16,8 +29,10 @@ SHAPES = {"router": '{{{{"{}"}}}}', "external": '(["{}"])', "switch": '["{}"]', 
 
 def mermaid(picture: Picture) -> str:
     """The flowchart's text, without a fence."""
+    picture = downwards(picture)
     numbers = {node.name: f"n{index}" for index, node in enumerate(picture.nodes)}
-    lines = ["---", f'title: "{_escaped(picture.name)}"', "---", "flowchart TB"]
+    title = json.dumps(readable(picture.name), ensure_ascii=False)
+    lines = ["---", f"title: {title}", "---", "flowchart TB"]
     for node in picture.nodes:
         lines += _node(node, numbers[node.name])
     for link in picture.links:
@@ -32,28 +47,32 @@ def mermaid(picture: Picture) -> str:
 
 
 def _node(node: DrawnNode, number: str) -> Iterator[str]:
+    """A host with anything in it is a subgraph, around a node that stands for the host."""
     interfaces = [_interface(one) for one in node.interfaces if one.addresses]
     if not node.networks and not node.containers:
         label = _label([node.name, *interfaces])
         yield f"  {number}{SHAPES[node.kind].format(label)}"
         return
-    yield f'  subgraph {number}["{_label([node.name])}"]'
-    for interface in interfaces[:1]:
-        yield f'    {number}i["{_label([interface, *interfaces[1:]])}"]'
+    yield f'  subgraph {number}s["{_label([node.name])}"]'
+    yield f'    {number}["{_label(interfaces or [node.name])}"]'
     networks = {net.name: f"{number}b{index}" for index, net in enumerate(node.networks)}
     for net in node.networks:
         about = filter(None, (net.name, net.bridge, *net.subnets, *net.remarks))
         yield f'    {networks[net.name]}["{_label(list(about))}"]:::network'
-    for index, container in enumerate(node.containers):
-        yield from _container(container, f"{number}c{index}", networks)
+        yield f"    {number} ~~~ {networks[net.name]}"
+    for index, group in enumerate(grouped(node.containers, MANY)):
+        yield from _containers(group, f"{number}c{index}", networks)
     yield "  end"
 
 
-def _container(container: DrawnContainer, number: str, networks: dict[str, str]) -> Iterator[str]:
-    yield f'    {number}("{_label([container.name])}")'
-    for one in container.interfaces:
-        yield f'    {networks[one.network]} ---|"{_label([_interface(one)])}"| {number}'
-    for index, port in enumerate(container.ports):
+def _containers(
+    group: Sequence[DrawnContainer], number: str, networks: Mapping[str, str]
+) -> Iterator[str]:
+    yield f'    {number}("{_label(names_in_lines(group))}")'
+    for one in group[0].interfaces:
+        said = _interface(one) if len(group) == 1 else f"{one.name} of each"
+        yield f'    {networks[one.network]} ---|"{_label([said])}"| {number}'
+    for index, port in enumerate(group[0].ports):
         yield f'    {number}p{index}(["{_label([port.outside])}"]):::published'
         yield f'    {number}p{index} -.->|"{_label([port.inside])}"| {number}'
 

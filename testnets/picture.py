@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from . import units
 from .addressing import Addressing, addressing
 from .expanding import expanded
+from .network_config import bridge_name
 from .topology import Container, Link, Network, Publication, Topology
+
+ALIKE = 8
+"""The fewest containers that are worth being drawn as a group."""
 
 
 class LivePlace(Protocol):
@@ -136,6 +140,33 @@ def picture(topology: Topology, testnet: Live | None = None) -> Picture:
     )
 
 
+def grouped(
+    containers: Sequence[DrawnContainer], many: int, by_ports: bool = True
+) -> list[list[DrawnContainer]]:
+    """Each container alone; but where there are more than `many`, those alike are together.
+
+    Alike are at least eight with the same networks and command, and without published ports,
+    unless these are not to count.
+    """
+    if len(containers) <= many:
+        return [[one] for one in containers]
+    kinds: dict[tuple[object, ...], list[DrawnContainer]] = {}
+    for one in containers:
+        networks = tuple(interface.network for interface in one.interfaces)
+        kinds.setdefault((networks, one.command, by_ports and one.ports), []).append(one)
+    groups: list[list[DrawnContainer]] = []
+    for kind in kinds.values():
+        groups += [kind] if len(kind) >= ALIKE else [[one] for one in kind]
+    return groups
+
+
+def names_in_lines(group: Sequence[DrawnContainer], per_line: int = 6) -> list[str]:
+    """The containers' names, a few to a line, under their number where it is more than one."""
+    names = [one.name for one in group]
+    lines = [", ".join(names[start : start + per_line]) for start in range(0, len(names), per_line)]
+    return lines if len(names) == 1 else [f"{len(names)} containers", *lines]
+
+
 def readable(text: str) -> str:
     """`text` on one line, without what can't be shown, or changes how its surroundings are."""
     shown = (
@@ -156,20 +187,23 @@ def _node(
         topology.nodes[name].kind,
         _node_interfaces(topology, name, planned, places),
         tuple(
-            DrawnNetwork(key, network.bridge, network.subnets, _network_remarks(network))
+            _network(key, network)
             for key, network in topology.networks.items()
-            if name in network.hosts or _has_member(key, containers)
+            if _is_shown(key, name, topology)
         ),
         tuple(_container(key, container, places) for key, container in containers.items()),
     )
 
 
-def _has_member(network: str, containers: Mapping[str, Container]) -> bool:
-    return any(
-        member.network == network
-        for container in containers.values()
+def _is_shown(network: str, node: str, topology: Topology) -> bool:
+    """Where it has containers; where it has none anywhere, on all hosts it is on."""
+    members = {
+        container.host
+        for container in topology.containers.values()
         for member in container.networks
-    )
+        if member.network == network
+    }
+    return node in (members or topology.networks[network].hosts)
 
 
 def _node_interfaces(
@@ -223,6 +257,12 @@ def _link_remarks(link: Link) -> tuple[str, ...]:
     if link.mtu != 1500:
         remarks.append(f"mtu {link.mtu}")
     return tuple(remarks)
+
+
+def _network(name: str, network: Network) -> DrawnNetwork:
+    """Of a network with plugins of its own no more is known than their names."""
+    bridge = network.bridge if network.plugins else bridge_name(name, network)
+    return DrawnNetwork(name, bridge, network.subnets, _network_remarks(network))
 
 
 def _network_remarks(network: Network) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from . import svg_parts
-from .picture import DrawnContainer, DrawnNode, DrawnPort
+from .picture import DrawnContainer, DrawnNode, DrawnPort, grouped
 from .svg_parts import Tints
 from .svg_shapes import KIND, NAME, Box, Line, Text, fitted, measure
 
@@ -24,8 +24,6 @@ MARGIN = 14
 
 MANY = 60
 """Where a host has more containers than this, those alike are drawn small, in one frame."""
-ALIKE = 8
-"""The fewest containers that are worth a frame."""
 LINED_PORTS = 12
 """Where a host publishes more ports than this, they stand in the containers, without lines."""
 
@@ -94,19 +92,10 @@ def columns(count: int, width: int, height: int) -> int:
 
 def _items(containers: Sequence[DrawnContainer], tints: Tints, lined: bool) -> list[Item]:
     """Each container in full, or where there are very many, those alike in frames."""
-    if len(containers) <= MANY:
-        return [_full(one, tints, lined) for one in containers]
-    alike: dict[tuple[object, ...], list[DrawnContainer]] = {}
-    for one in containers:
-        networks = tuple(interface.network for interface in one.interfaces)
-        alike.setdefault((networks, one.command, lined and one.ports), []).append(one)
-    items = []
-    for group in alike.values():
-        if len(group) < ALIKE:
-            items += [_full(one, tints, lined) for one in group]
-        else:
-            items.append(_frame(group, tints))
-    return items
+    return [
+        _full(group[0], tints, lined) if len(group) == 1 else _frame(group, tints)
+        for group in grouped(containers, MANY, by_ports=lined)
+    ]
 
 
 def _full(shown: DrawnContainer, tints: Tints, lined: bool) -> Item:

@@ -7,9 +7,10 @@ the nearest of them, so that a link only ever joins neighbouring tiers, or nodes
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from .picture import DrawnNode, Picture
+from .picture import DrawnLink, DrawnNode, Picture
 
 
 def tiers(picture: Picture) -> list[list[str]]:
@@ -26,6 +27,17 @@ def tiers(picture: Picture) -> list[list[str]]:
     return levels[::-1]
 
 
+def downwards(picture: Picture) -> Picture:
+    """The same with the nodes in this order, and links from the upper end to the lower."""
+    names = [name for level in tiers(picture) for name in level]
+    rank = {name: number for number, name in enumerate(names)}
+    return replace(
+        picture,
+        nodes=tuple(sorted(picture.nodes, key=lambda node: rank[node.name])),
+        links=tuple(_downwards(link, rank) for link in picture.links),
+    )
+
+
 def neighbours(picture: Picture) -> dict[str, list[str]]:
     """The nodes each node has links to."""
     joined: dict[str, list[str]] = {node.name: [] for node in picture.nodes}
@@ -34,6 +46,11 @@ def neighbours(picture: Picture) -> dict[str, list[str]]:
         joined[one].append(other)
         joined[other].append(one)
     return joined
+
+
+def _downwards(link: DrawnLink, rank: Mapping[str, int]) -> DrawnLink:
+    one, other = link.ends
+    return link if rank[one[0]] <= rank[other[0]] else replace(link, ends=(other, one))
 
 
 def _heights(picture: Picture, joined: dict[str, list[str]]) -> dict[str, int]:
