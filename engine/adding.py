@@ -29,6 +29,10 @@ from .request_record import Call
 from .site import Site
 
 
+class Unsettled(Exception):
+    """An earlier ADD of this attachment is on record: to be seen to before this one goes on."""
+
+
 @dataclass
 class Addition:
     """`cancelled` tells that nobody waits for the answer any more; `timings` is told what
@@ -50,7 +54,7 @@ class Addition:
     _made: set[Resource] = field(default_factory=set)
 
     def look(self) -> None:
-        """Answer questions until the plan is whole or wants leases of ours."""
+        """Answer questions until the plan is whole or wants leases of ours. Raises `Unsettled`."""
         while not self._wanted:
             try:
                 self._whole = self.plugin.plan(self.request, self.answers)
@@ -67,7 +71,10 @@ class Addition:
                     self.answers[question] = self.site.look(question)
 
     def pend(self) -> tuple[Record, Plan]:
-        """The plan, journalled with its leases, of what is to be made. Raises `RangeFull`."""
+        """The plan, journalled with its leases, of what is to be made.
+
+        Raises `RangeFull`, `Unsettled`.
+        """
         given = Answers(self.answers)
         with self.site.store.write() as tx:
             record = self.record or self._begin(tx)
@@ -92,6 +99,9 @@ class Addition:
                 wanted = gap.questions
 
     def _begin(self, tx: Writer) -> Record:
+        # Looked for here, where it costs no transaction of its own: there hardly ever is one.
+        if self.site.earlier(tx, self.plugin, self.request, self.digest):
+            raise Unsettled
         return tx.begin(
             host=self.site.world.host,
             network=self.request.network,

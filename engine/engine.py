@@ -29,7 +29,7 @@ from ..model.result import Result
 from ..store.records import Record, State
 from ..store.store import Store
 from . import checking, collecting, faults
-from .adding import Addition
+from .adding import Addition, Unsettled
 from .journal import Taken
 from .request_record import Call
 from .site import Delegate, Site, no_delegate
@@ -80,25 +80,31 @@ class Engine:
     def add(self, plugin: Plugin, request: Request) -> Plan:
         """CNI spec 1.1.0, "ADD": everything of the plan, or an error and nothing of it."""
         with self._locked(request):
-            self._settle_earlier(plugin, request)
-            addition = Addition(
-                self._site,
-                plugin,
-                request,
-                self._digest,
-                self._environ,
-                self._cancelled,
-                self._timings,
-            )
             try:
-                return self._carry_out(addition)
-            except Exception as error:
-                failures = undo(self._site, addition.record) if addition.record else []
-                if failures:
-                    raise ExceptionGroup(
-                        "undoing the failed ADD failed too", [error, *failures]
-                    ) from None
-                raise
+                return self._attempt(plugin, request)
+            except Unsettled:
+                self._settle_earlier(plugin, request)
+            return self._attempt(plugin, request)
+
+    def _attempt(self, plugin: Plugin, request: Request) -> Plan:
+        addition = Addition(
+            self._site,
+            plugin,
+            request,
+            self._digest,
+            self._environ,
+            self._cancelled,
+            self._timings,
+        )
+        try:
+            return self._carry_out(addition)
+        except Exception as error:
+            failures = undo(self._site, addition.record) if addition.record else []
+            if failures:
+                raise ExceptionGroup(
+                    "undoing the failed ADD failed too", [error, *failures]
+                ) from None
+            raise
 
     def _carry_out(self, addition: Addition) -> Plan:
         addition.look()
@@ -127,17 +133,16 @@ class Engine:
 
     def _settle_earlier(self, plugin: Plugin, request: Request) -> None:
         """Undo what a crash left of this attachment; refuse where it is there in full."""
-        for record in self._records(plugin, request):
-            if record.state is State.READY:
-                if record.digest != self._digest:
-                    continue  # the same plugin twice in a chain, or the kernel will refuse
-                if self._lives(plugin, record):
-                    raise AlreadyAttached(
-                        f'container {record.container} is on network "{record.network}" as'
-                        f" {record.interface} already, by an ADD of plugin {record.plugin} with"
-                        " this configuration; DEL it first",
-                        details=f"record {record.id}, netns {record.netns}",
-                    )
+        with self.store.read() as tx:
+            earlier = self._site.earlier(tx, plugin, request, self._digest)
+        for record in earlier:
+            if record.state is State.READY and self._lives(plugin, record):
+                raise AlreadyAttached(
+                    f'container {record.container} is on network "{record.network}" as'
+                    f" {record.interface} already, by an ADD of plugin {record.plugin} with"
+                    " this configuration; DEL it first",
+                    details=f"record {record.id}, netns {record.netns}",
+                )
             failures = [
                 failure
                 for doomed in (*self._chained_to(plugin, record), record)

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..model.errors import CniError
+from ..model.plugin import Plugin
 from ..model.query import LinkNamed, Query
-from ..model.request import Attachment
+from ..model.request import Attachment, Request
 from ..model.resource import Lease
 from ..model.resources import Veth
 from ..store.locks import AttachmentLock
-from ..store.records import Record
-from ..store.store import Store
+from ..store.records import Record, State
+from ..store.store import Reader, Store
 from .request_record import Call
 from .world import World
 
@@ -39,6 +40,19 @@ class Site:
 
     def lock(self, attachment: Attachment) -> AttachmentLock:
         return AttachmentLock(self.store.path.parent, self.world.host, attachment)
+
+    def earlier(self, tx: Reader, plugin: Plugin, request: Request, digest: str) -> list[Record]:
+        """What earlier ADDs of `plugin` for this attachment have on record, done or not.
+
+        But for one that is done with another configuration: the same plugin may stand twice in
+        a chain, and where it does not, the kernel will refuse.
+        """
+        return [
+            record
+            for record in tx.records_of(self.world.host, request.attachment)
+            if record.plugin == plugin.name
+            and not (record.state is State.READY and record.digest != digest)
+        ]
 
     def is_forsaken(self, record: Record) -> bool:
         """Whether its namespace is provably gone: the host's end of the pair went with it.
