@@ -1,45 +1,39 @@
 """`scripts/demo`: two containers on one host, connected by pynet, from nothing and back to nothing.
 
-Everything takes place in a lab (testnets/lab.py), so this machine's own network is not touched
-and no root is needed.
+It takes place in a lab of the gallery's topology `published-ports`, so this machine's own network
+is not touched and no root is needed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
-import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+from . import gallery
+from .attaching import Attached, planned
 from .demo_web import PORT, fetch_page, page_for, serve_page, url
+from .drawing import draw
 from .installed import PYNET, install, start_daemon
-from .internet import ADDRESSES, HOST_ADDRESSES, Internet
-from .lab import CommandFailed, Container, Host, Lab, LabError
-from .runtime import Runtime
+from .lab import CommandFailed, LabError
+from .network_config import conflist
+from .place import Place
+from .reading import read
+from .testnet import Testnet
+from .topology import Topology
 
-CONFLIST = """\
-{
-  "cniVersion": "1.1.0",
-  "name": "demo",
-  "plugins": [
-    {"type": "bridge", "bridge": "demo0", "isDefaultGateway": true, "ipMasq": true,
-     "ipam": {"type": "host-local",
-              "ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd00:1::/64"}]]}},
-    {"type": "portmap", "capabilities": {"portMappings": true}}
-  ]
-}
-"""
-CONFLIST_PATH = "/etc/cni/net.d/demo.conflist"
+TOPOLOGY = "published-ports"
+NETWORK = "web"
 PUBLISHED = 8080
-PUBLICATION = {"hostPort": PUBLISHED, "containerPort": PORT, "protocol": "tcp"}
 SUBNETS = re.compile(r"\b(10\.1\.0|fd00:1:)")
-FAMILIES: dict[int, int] = {socket.AF_INET: 4, socket.AF_INET6: 6}
 
 INTRODUCTION = """\
 A container runtime (containerd, Podman ...) starts a container in an empty network namespace and
@@ -69,116 +63,147 @@ class Story:
         sys.stdout.flush()
 
 
+class Stage(NamedTuple):
+    """Who plays: the host, somebody outside, and the containers by name, once they are there."""
+
+    topology: Topology
+    host: Place
+    outside: Place
+    places: dict[str, Place]
+
+
 def main() -> int:
     """Tell the story; 0 where all of it came true."""
     print(INTRODUCTION)
     begin = time.perf_counter()
     try:
-        with Lab() as lab:
-            tell(lab)
+        drawn = tell(read(_file()))
     except (LabError, CommandFailed, subprocess.TimeoutExpired, OSError) as error:
         print(f"\nThe demo failed: {error}", file=sys.stderr)
         return 1
-    print(f"\nThat was all, in {time.perf_counter() - begin:.1f} s.")
+    print(f"\nThat was all, in {time.perf_counter() - begin:.1f} s. What it looked like: {drawn}")
     return 0
 
 
-def tell(lab: Lab) -> None:
-    """The whole story, in `lab`."""
+def tell(topology: Topology) -> str:
+    """The whole story; the path of its picture."""
     story = Story()
-    with story.step("A host, and an internet that knows the host's address and no other") as out:
-        host = lab.host("demo-host")
-        internet = Internet(lab, host)
-        out.append(f"the host is {_both(HOST_ADDRESSES)}")
-        out.append(f"somebody out there is {_both(ADDRESSES)}")
-    _prepare(story, host)
-    with story.step("`pynet daemon` keeps Python warm (without it all works, more slowly)"):
-        daemon = start_daemon(host)
-    with story.step("Two containers: to the network, each is a namespace with nothing in it"):
-        web, db = host.container("web"), host.container("db")
-    _connect(story, web, f", port {PUBLISHED} of the host leads to its port {PORT}", PUBLICATION)
-    _connect(story, db)
-    _show_the_ways_out(story, internet, web, db)
-    _show_the_way_in(story, lab, internet, web)
-    with story.step("`pynet inspect`: who is connected, how, and is all as it was made?") as out:
-        out += _pynet(host, "inspect")
-    _disconnect(story, internet, web, db)
-    daemon.terminate()
-    daemon.wait()
+    empty = topology.model_copy(update={"containers": {}})
+    with contextlib.ExitStack() as ending:
+        with story.step("A host, and somebody outside who knows the host and nobody behind") as out:
+            testnet = ending.enter_context(Testnet.up(empty))
+            host, outside = testnet.place("h1"), testnet.place("outside")
+            out += [f"{place.name} is {_both(place)}" for place in (host, outside)]
+        serve_page(testnet.lab, outside)
+        stage = Stage(topology, host, outside, {"h1": host, "outside": outside})
+        _prepare(story, stage)
+        with story.step("`pynet daemon` keeps Python warm (without it all works, more slowly)"):
+            daemon = start_daemon(host.host)
+        with story.step("Two containers: to the network, each is a namespace with nothing in it"):
+            for name in topology.containers:
+                host.host.container(name)
+        for name in topology.containers:
+            _connect(story, stage, name)
+        _show_the_ways_out(story, stage)
+        _show_the_way_in(story, stage, testnet)
+        with story.step(
+            "`pynet inspect`: who is connected, how, and is all as it was made?"
+        ) as out:
+            out += _pynet(host, "inspect")
+        with story.step("`pynet testnet graph` draws it"):
+            drawn = _draw(stage)
+        _disconnect(story, stage)
+        daemon.terminate()
+        daemon.wait()
+    return drawn
 
 
-def _prepare(story: Story, host: Host) -> None:
+def _file() -> Path:
+    path = gallery.file_of(TOPOLOGY)
+    assert path is not None
+    return path
+
+
+def _prepare(story: Story, stage: Stage) -> None:
     with story.step("`pynet install` puts the plugins where runtimes look for them") as out:
-        out += install(host).splitlines()
-    with story.step(f"A network is a file, {CONFLIST_PATH}") as out:
-        host.call(_write, CONFLIST_PATH, CONFLIST)
-        out += CONFLIST.splitlines()
+        out += install(stage.host.host).splitlines()
+    path = f"/etc/cni/net.d/{NETWORK}.conflist"
+    with story.step(f"A network is a file, {path}") as out:
+        network = conflist(NETWORK, stage.topology.networks[NETWORK])
+        assert json.loads(stage.host.run(["cat", path]).stdout) == network
+        out += [json.dumps(plugin) for plugin in network["plugins"]]
 
 
-def _connect(story: Story, container: Container, also: str = "", *mappings: dict[str, Any]) -> None:
-    name = container.name
+def _connect(story: Story, stage: Stage, name: str) -> None:
+    published = stage.topology.containers[name].publish
+    also = f", port {PUBLISHED} of the host leads to its port {PORT}" if published else ""
     with story.step(f"ADD: the plugins connect '{name}'{also}") as out:
-        result = container.host.call(_runtime(*mappings).add, container)
-        addresses = " and ".join(ip["address"] for ip in result["ips"])
-        out.append(f"inside there is an interface eth0 now, with {addresses}")
+        attached = _attached(stage, name)
+        (connection,) = attached.connections
+        result = stage.host.call(connection.runtime().add, attached.container, connection.interface)
+        cidrs = tuple(ip["address"] for ip in result["ips"])
+        interfaces = {connection.interface: cidrs}
+        host = stage.host.host
+        stage.places[name] = Place(name, "container", host, attached.container, interfaces)
+        out.append(f"inside there is an interface eth0 now, with {' and '.join(cidrs)}")
 
 
-def _show_the_ways_out(story: Story, internet: Internet, web: Container, db: Container) -> None:
-    for family in FAMILIES:
-        address = _address(db, family)
-        with story.step(f"'web' reaches 'db' at {address}"):
-            web.run(["ping", "-c", "1", "-W", "2", address])
-    for family, address in ADDRESSES.items():
-        with story.step(f"'web' reaches the internet at {address}") as out:
-            seen = internet.sees(web, family)
-            _expect(HOST_ADDRESSES[family], seen)
-            out.append(f"there it is taken for the host: {seen}")
+def _show_the_ways_out(story: Story, stage: Stage) -> None:
+    server, neighbour = (stage.places[name] for name in stage.topology.containers)
+    for address in neighbour.addresses:
+        with story.step(f"'{server.name}' reaches '{neighbour.name}' at {address}"):
+            server.run(["ping", "-c", "1", "-W", "2", address])
+    for family in (4, 6):
+        there, host = _address(stage.outside, family), _address(stage.host, family)
+        with story.step(f"'{server.name}' opens {url(there, PORT)} outside") as out:
+            page = fetch_page(server, _address(server, family), there, PORT)
+            _expect(page_for(host, stage.outside.name), page)
+            out.append(f'there it is taken for the host: "{page}"')
 
 
-def _show_the_way_in(story: Story, lab: Lab, internet: Internet, web: Container) -> None:
-    with story.step(f"'web' starts a web server on its port {PORT}"):
-        serve_page(lab, web)
-    for family, caller in ADDRESSES.items():
-        address = HOST_ADDRESSES[family]
+def _show_the_way_in(story: Story, stage: Stage, testnet: Testnet) -> None:
+    server = next(stage.places[name] for name in stage.topology.containers)
+    with story.step(f"'{server.name}' starts a web server on its port {PORT}"):
+        serve_page(testnet.lab, server)
+    for family in (4, 6):
+        caller, address = _address(stage.outside, family), _address(stage.host, family)
         with story.step(f"Somebody at {caller} opens {url(address, PUBLISHED)}") as out:
-            page = fetch_page(internet.outside, caller, address, PUBLISHED)
-            _expect(page_for(caller, web.name), page)
+            page = fetch_page(stage.outside, caller, address, PUBLISHED)
+            _expect(page_for(caller, server.name), page)
             out.append(f'the server sees who asks; it says "{page}"')
 
 
-def _disconnect(story: Story, internet: Internet, web: Container, db: Container) -> None:
-    host = web.host
-    with story.step("DEL: the plugins disconnect 'web'"):
-        host.call(_runtime(PUBLICATION).delete, web)
-    for family, caller in ADDRESSES.items():
-        address = HOST_ADDRESSES[family]
+def _disconnect(story: Story, stage: Stage) -> None:
+    server, neighbour = stage.topology.containers
+    with story.step(f"DEL: the plugins disconnect '{server}'"):
+        _delete(stage, server)
+    for family in (4, 6):
+        caller, address = _address(stage.outside, family), _address(stage.host, family)
         with story.step(f"Somebody at {caller} opens {url(address, PUBLISHED)} again") as out:
-            out.append(_refusal(internet, caller, address))
-    with story.step("DEL: the plugins disconnect 'db'"):
-        host.call(_runtime().delete, db)
-    with story.step(
-        "`pynet cni gc` tidies up as runtimes do: nobody uses the bridge any more"
-    ) as out:
-        _pynet(host, "cni", "gc", "demo", "--yes")
-        out.append(f"the host's own interfaces: {', '.join(_links(host))}")
+            out.append(_refusal(stage, caller, address))
+    with story.step(f"DEL: the plugins disconnect '{neighbour}'"):
+        _delete(stage, neighbour)
+    with story.step("`pynet cni gc` tidies up as runtimes do: nobody uses the bridge now") as out:
+        _pynet(stage.host, "cni", "gc", NETWORK, "--yes")
+        out.append(f"the host's own interfaces: {', '.join(_links(stage.host))}")
     with story.step("Nothing is left: no interface, no address taken, no rule for anybody") as out:
-        _expect_nothing(host, web, db)
-        out += _pynet(host, "inspect")
+        _expect_nothing(stage)
+        out += _pynet(stage.host, "inspect")
 
 
-def _refusal(internet: Internet, caller: str, address: str) -> str:
+def _refusal(stage: Stage, caller: str, address: str) -> str:
     try:
-        page = fetch_page(internet.outside, caller, address, PUBLISHED)
+        page = fetch_page(stage.outside, caller, address, PUBLISHED)
     except OSError as error:
         return f"nobody answers there: {error.strerror or error}"
     raise LabError(f"port {PUBLISHED} is still published: {page}")
 
 
-def _expect_nothing(host: Host, *containers: Container) -> None:
-    left = [f"{link} of the host" for link in _links(host) if link not in ("lo", "eth0")]
-    for container in containers:
-        left += [f"{link} in {container.name}" for link in _links(container) if link != "lo"]
-    rules = host.run(["nft", "list", "ruleset"]).stdout.decode()
+def _expect_nothing(stage: Stage) -> None:
+    left = [f"{link} of the host" for link in _links(stage.host) if link not in ("lo", "eth0")]
+    for name in stage.topology.containers:
+        left += [f"{link} in {name}" for link in _links(stage.places[name]) if link != "lo"]
+    rules = stage.host.run(["nft", "list", "ruleset"]).stdout.decode()
     left += [f"the rule {line.strip()}" for line in rules.splitlines() if SUBNETS.search(line)]
     if left:
         raise LabError(f"still there: {', '.join(left)}")
@@ -189,43 +214,41 @@ def _expect(wanted: str, found: str) -> None:
         raise LabError(f"there should have been {wanted!r}, not {found!r}")
 
 
-def _runtime(*mappings: dict[str, Any]) -> Runtime:
-    """The network of CONFLIST, for a container that publishes `mappings`.
-
-    What a plugin says it is capable of, the runtime tells it (CNI conventions).
-    """
-    network = json.loads(CONFLIST)
-    told = [
-        {**plugin, "runtimeConfig": {"portMappings": mappings}}
-        if "capabilities" in plugin
-        else plugin
-        for plugin in network["plugins"]
-    ]
-    return Runtime(name=network["name"], plugins=told, version=network["cniVersion"])
+def _attached(stage: Stage, name: str) -> Attached:
+    return planned(stage.topology, name, stage.host.host)
 
 
-def _address(container: Container, family: int) -> str:
-    shown = container.run(["ip", "-j", f"-{FAMILIES[family]}", "address", "show", "eth0"]).stdout
-    (link,) = json.loads(shown)
-    texts = [entry["local"] for entry in link["addr_info"] if entry["scope"] == "global"]
-    return str(texts[0])
+def _delete(stage: Stage, name: str) -> None:
+    attached = _attached(stage, name)
+    (connection,) = attached.connections
+    stage.host.call(connection.runtime().delete, attached.container, None, connection.interface)
 
 
-def _links(place: Host | Container) -> list[str]:
+def _draw(stage: Stage) -> str:
+    """A file that stays, with the addresses that everybody has now."""
+    descriptor, path = tempfile.mkstemp(prefix="pynet-demo-", suffix=".svg")
+    with os.fdopen(descriptor, "w") as file:
+        file.write(draw(stage.topology, "svg", stage))
+    return path
+
+
+def _address(place: Place, family: int) -> str:
+    address = place.address(family)
+    if address is None:
+        raise LabError(f"{place.name} has no IPv{family} address")
+    return address
+
+
+def _both(place: Place) -> str:
+    return " and ".join(_address(place, family) for family in (4, 6))
+
+
+def _links(place: Place) -> list[str]:
     return [link["ifname"] for link in json.loads(place.run(["ip", "-j", "link"]).stdout)]
 
 
-def _pynet(host: Host, *arguments: str) -> list[str]:
+def _pynet(host: Place, *arguments: str) -> list[str]:
     return host.run([*PYNET, *arguments]).stdout.decode().splitlines()
-
-
-def _both(addresses: Mapping[Any, str]) -> str:
-    return " and ".join(addresses.values())
-
-
-def _write(path: str, text: str) -> None:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(text)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The demo's web page: a server in a container, and a client somewhere else who asks for it."""
+"""The demo's web page: a server in one place, and a client in another who asks for it."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ import socket
 import socketserver
 from http.server import BaseHTTPRequestHandler
 
-from .lab import Container, Host, Lab
+from .lab import Lab
+from .place import Place
 
 PORT = 80
 _PATIENCE = 3.0
 """Seconds until a client gives up."""
 
 
-def serve_page(lab: Lab, container: Container) -> None:
-    """Serve the page in `container`, over IPv4 and IPv6, until the lab ends."""
+def serve_page(lab: Lab, place: Place) -> None:
+    """Serve the page in `place`, over IPv4 and IPv6, until the lab ends."""
     listening, ready = os.pipe()
-    server = container.host.fork_call(_serve, ready, container.name, netns=container)
+    server = place.fork_call(_serve, ready, place.name)
     os.close(ready)
     with os.fdopen(listening, "rb") as told:
         told.read()
     lab.at_close(server.end)
 
 
-def fetch_page(client: Host, source: str, address: str, port: int) -> str:
+def fetch_page(client: Place, source: str, address: str, port: int) -> str:
     """What `client`, by its own address `source`, gets. Raises `OSError` where nobody answers."""
     return client.call(_fetch, source, address, port)
 
 
 def page_for(caller: str, name: str) -> str:
-    """The page that container `name` has for who comes from address `caller`."""
-    return f"Hello {caller}, this is container '{name}'."
+    """The page that place `name` has for who comes from address `caller`."""
+    return f"Hello {caller}, this is '{name}'."
 
 
 def url(address: str, port: int) -> str:
