@@ -18,10 +18,11 @@ from typing import Any
 from ..kernel import namespaces
 from . import syscalls
 from .forked import LabError
+from .installed import BIN_DIR
 from .lab import Container, Host, Lab, bind_new_network, plain_environment, unbind_network
 from .network_config import CNI_VERSION, calls, conflist, interface
 from .runtime import PluginFailed, Runtime, execute
-from .services import BIN_DIR, CONFIGURATION_DIR, root_of
+from .services import CONFIGURATION_DIR, root_of
 from .topology import Topology
 
 Told = Callable[[int], object]

@@ -5,7 +5,7 @@ Both are expanded. What is in neither of the lists is the same in both, and is l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -33,6 +33,22 @@ class Differences:
     networks_new: tuple[tuple[str, str], ...]
     containers_gone: tuple[str, ...]
     containers_new: tuple[str, ...]
+
+    def described(self) -> list[str]:
+        """A sentence a change."""
+        of_hosts = "network {0[1]} on {0[0]}".format
+        return [
+            *_described("container {}".format, self.containers_gone, self.containers_new),
+            *_described(of_hosts, self.networks_gone, self.networks_new),
+            *_described("link {}".format, self.links_gone, self.links_new),
+            *_described("node {}".format, self.nodes_gone, self.nodes_new),
+            *(f"link {name}: impairment changed" for name in self.impaired_only),
+        ]
+
+    @property
+    def impaired_only(self) -> tuple[str, ...]:
+        """Links that stay, and are impaired in another way."""
+        return tuple(name for name in self.impaired if name not in self.links_new)
 
 
 def differences(old: Topology, new: Topology) -> Differences:
@@ -93,6 +109,14 @@ def parts(addressing: Addressing) -> dict[str, Part]:
         addresses.setdefault(node, {})[interface] = texts
     nodes = dict.fromkeys((*addresses, *addressing.routes))
     return {node: Part(addresses.get(node, {}), addressing.routes.get(node, ())) for node in nodes}
+
+
+def _described(
+    named: Callable[[Any], str], gone: Sequence[Any], new: Sequence[Any]
+) -> Iterator[str]:
+    for key in dict.fromkeys((*gone, *new)):
+        how = "made" if key not in gone else "removed" if key not in new else "made anew"
+        yield f"{named(key)}: {how}"
 
 
 def _beyond(one: Part, other: Part) -> Part | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,9 @@ _TOGETHER = 64
 """Requests in one send: as many answers must fit into a socket's buffer."""
 _THERE = (errno.EEXIST,)
 _GONE = (errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENODEV, errno.ENOENT)
+
+_PATIENCE = 3.0
+"""Seconds; nothing but a fault of the kernel's makes it wait so long."""
 
 NETWORKS = "/run/netns"
 BRIDGE = "bridge"
@@ -74,7 +78,7 @@ class Work:
     unmade: Sequence[Port] = ()
     pairs: Sequence[Pair] = ()
     down: Sequence[Port] = ()
-    up: Sequence[Port] = ()
+    up: Sequence[Pair] = ()
     less: Mapping[str, Part] = field(default_factory=dict)
     more: Mapping[str, Part] = field(default_factory=dict)
 
@@ -88,14 +92,16 @@ def carry_out(work: Work) -> None:
             plumber.send(port.node, [links.deletion(port.index, port.name)], _GONE)
         for port in work.down:
             plumber.send(port.node, [links.down(port.name)])
-        for port in work.up:
-            plumber.send(port.node, [links.up(port.name)])
+        for pair in work.up:
+            for port in (pair.near, pair.far):
+                plumber.send(port.node, [links.up(port.name)])
         plumber.set_sysctls(work.sysctls, early=True)
         plumber.make_pairs(work.pairs)
         plumber.set_sysctls(work.sysctls, early=False)
         plumber.take(work.less)
         plumber.bring_up(work.pairs)
         plumber.give(work.more)
+        plumber.wait_for_carriers((*work.pairs, *work.up))
 
 
 def _make_switch(name: str) -> None:
@@ -188,6 +194,15 @@ class Plumber:
                 operations.append(links.up(port.name))
         for node, operations in done.items():
             self.send(node, operations)
+
+    def wait_for_carriers(self, pairs: Iterable[Pair]) -> None:
+        """Until packets pass: the kernel says so to the ends a moment after both are up."""
+        deadline = time.monotonic() + _PATIENCE
+        for pair in pairs:
+            for port in (pair.near, pair.far):
+                sock = self.socket(port.node)
+                while not links.is_operational(sock, port.name) and time.monotonic() < deadline:
+                    time.sleep(0.001)
 
     def _skip_detection(self, port: Port) -> None:
         """Duplicate address detection of its link-local address would take a second or two."""

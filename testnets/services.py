@@ -29,13 +29,6 @@ _PATIENCE = 20.0
 """Seconds that a daemon may take to start."""
 
 
-_CAPTURED = {
-    "stdin": subprocess.DEVNULL,
-    "stdout": subprocess.PIPE,
-    "stderr": subprocess.PIPE,
-}
-
-
 class File(NamedTuple):
     """A file of an installation; with `link` a symbolic link to that."""
 
@@ -70,7 +63,8 @@ def equip(hosts: Sequence[Host]) -> None:
 def _install(host: Host) -> list[File]:
     # Others may write this interpreter and this tree; in a lab that is no danger to anybody.
     argv = [*PYNET, "install", "--bin-dir", BIN_DIR, "--allow-writable-interpreter"]
-    with host.popen(argv, **_CAPTURED) as process:
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+    with host.popen(argv, stdin=nothing, stdout=pipe, stderr=pipe) as process:
         from ..daemon.preload import load
 
         load()  # meanwhile

@@ -21,8 +21,8 @@ from .plumbing import NETWORKS, Work, carry_out
 from .topology import Topology
 from .wiring import LiveLink, Wiring, treat
 
-Progress = Callable[[str, int, int], object]
-"""Is told what is being made ("hosts", "links", "containers"), how many are, and of how many."""
+Progress = Callable[[str], object]
+"""Is told what begins, in words."""
 
 _FORWARDING = {"ipv4.ip_forward": "1", "ipv6.conf.all.forwarding": "1"}
 _NOTHING = Topology()
@@ -35,6 +35,8 @@ class Testnet:
     nodes and containers) and `links` (by `Link.name`; of several links between the same two nodes
     the later ones have their interfaces in the name: "h1:eth2 -- sw:h1-eth2").
     """
+
+    __test__ = False  # pytest takes a class for tests whose name begins like this one's
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
@@ -138,15 +140,15 @@ class Testnet:
             raise LabError(f"there is no {name!r} in this testnet; there is {', '.join(places)}")
         return places[name]
 
-    def converge(self, topology: Topology, *, progress: Progress | None = None) -> Differences:
+    def converge(self, topology: Topology, *, progress: Progress | None = None) -> list[str]:
         """Make it that topology; what is the same in both lives on untouched.
 
-        Tells what was changed. Raises `LabError` for what this machine can't do (then nothing
+        What was changed, in words. Raises `LabError` for what this machine can't do (then nothing
         was changed), or what went wrong on the way.
         """
         wanted = expanded(topology)
         _refuse_impossible(wanted)
-        return self._become(wanted, progress or _silent)
+        return self._become(wanted, progress or _silent).described()
 
     def _become(self, wanted: Topology, told: Progress) -> Differences:
         change = differences(self.topology, wanted)
@@ -180,10 +182,11 @@ class Testnet:
     def _bring(self, change: Differences, wanted: Topology, told: Progress) -> None:
         hosts = [name for name in change.nodes_new if wanted.nodes[name].kind != "switch"]
         if hosts:
+            told(f"hosts: {len(hosts)}")
             self.lab.add_hosts(hosts)
-            told("hosts", len(hosts), len(hosts))
         wiring = Wiring(self.lab, wanted, addressing(wanted))
         new_links, work = self._work(change, wanted, wiring)
+        told(f"links: {len(new_links)}")
         planned = [
             attaching.planned(wanted, name, self.lab.hosts[wanted.containers[name].host])
             for name in change.containers_new
@@ -197,10 +200,9 @@ class Testnet:
                 wiring,
                 [(self.links[name], links_of(wanted)[name].impairment) for name in change.impaired],
             )
-            told("links", len(self.links), len(self.links))
             for daemon in daemons:
                 daemon.wait()
-            attached = workers.attach(lambda done: told("containers", done, len(planned)))
+            attached = workers.attach(lambda done: told(f"containers: {done} of {len(planned)}"))
         self._attached |= {each.container.name: each for each in attached}
         self._run(change.containers_new)
 

@@ -76,7 +76,7 @@ class LiveLink:
         """Plug it in again, with all addresses and routes of both ends."""
         nodes = [port.node for port in self.pair[:2] if not self._wiring.is_switch(port.node)]
         more = {node: self._wiring.part(node) for node in nodes}
-        self._change(up=(self._unplugged(),), more=more)
+        self._change(up=(self.pair,), more=more)
         self.is_up = True
 
     def impair(self, impairment: Impairment) -> None:
