@@ -16,7 +16,7 @@ UNSEEN = ("picture", "inside")
 
 
 def svg(picture: Picture) -> str:
-    """The picture in SVG 1.1; the same text for the same picture."""
+    """The picture in SVG 1.1, in ASCII, so that it may be written in any encoding."""
     whole = layout(picture)
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{whole.width}" height="{whole.height}"'
@@ -26,7 +26,8 @@ def svg(picture: Picture) -> str:
         f"<style>\n{style_sheet()}</style>\n"
         f'<rect class="page" width="{whole.width}" height="{whole.height}"/>\n'
     )
-    return head + "".join(f"{line}\n" for line in _box(whole)) + "</svg>\n"
+    text = head + "".join(f"{line}\n" for line in _box(whole)) + "</svg>\n"
+    return text.encode("ascii", "xmlcharrefreplace").decode()
 
 
 def _box(box: Box) -> Iterator[str]:

@@ -234,19 +234,17 @@ def _draw_ports(state: _Inside, ports: Sequence[DrawnPort], left: int) -> tuple[
     """Published ports on the right edge, lines to their containers, and where that edge is."""
     if not ports:
         return [], left + MARGIN
-    ordered = sorted(ports, key=lambda port: state.feet[port.container][1])
+    ordered = sorted(ports, key=lambda port: _leftwards(state.feet[port.container]))
+    entries = _entries(ordered, state.feet)
     boxes = [svg_parts.port(port) for port in ordered]
     column = left + MARGIN + TRACK * len(ports) + 8
     width = max(box.width for box in boxes)
     y = MARGIN
     below: dict[int, int] = {}
-    entered: dict[str, int] = {}
     placed = []
     for number, (port, box) in enumerate(zip(ordered, boxes, strict=True)):
         placed.append(svg_parts.widened(box, width).at(column, y))
-        x, bottom = state.feet[port.container]
-        x += 8 * _alternating(entered.get(port.container, 0))
-        entered[port.container] = entered.get(port.container, 0) + 1
+        x, bottom = entries[number], state.feet[port.container][1]
         rail = below[bottom] = below.get(bottom, bottom + 3) + TRACK
         trunk = left + MARGIN + TRACK * number
         middle = y + box.height // 2
@@ -257,6 +255,19 @@ def _draw_ports(state: _Inside, ports: Sequence[DrawnPort], left: int) -> tuple[
     return placed, column + width
 
 
-def _alternating(number: int) -> int:
-    """0, 1, -1, 2, -2 ..."""
-    return (number + 1) // 2 * (1 if number % 2 else -1)
+def _leftwards(foot: tuple[int, int]) -> tuple[int, int]:
+    """The upper row first, in it the rightmost: each line from the right runs below the last."""
+    x, bottom = foot
+    return bottom, -x
+
+
+def _entries(ports: Sequence[DrawnPort], feet: dict[str, tuple[int, int]]) -> list[int]:
+    """Where each port's line enters its container: side by side around the middle."""
+    names = [port.container for port in ports]
+    found = []
+    for number, name in enumerate(names):
+        total = names.count(name)
+        step = 8 if total <= 6 else 4
+        before = names[:number].count(name)
+        found.append(feet[name][0] + step * (total - 1 - 2 * before) // 2)
+    return found

@@ -110,7 +110,7 @@ def fitted(content: str, font: Font, limit: int) -> str:
 
 
 def _mono_width(char: str) -> float:
-    return 0.61 if " " <= char <= "~" else _foreign_width(char)
+    return 0.61 if " " <= char <= "~" or char in "·→…" else _foreign_width(char)
 
 
 def _sans_width(char: str) -> float:
@@ -124,4 +124,4 @@ def _sans_width(char: str) -> float:
 
 
 def _foreign_width(char: str) -> float:
-    return 1.4 if unicodedata.east_asian_width(char) in "WF" else 1.05
+    return 1.4 if unicodedata.east_asian_width(char) in "WF" else 1.25

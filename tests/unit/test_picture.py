@@ -148,8 +148,7 @@ def test_a_hundred_containers_are_small_boxes_each_with_its_name() -> None:
 def test_those_that_differ_stay_apart_from_the_many() -> None:
     containers = {"odd": web(publish=(Publication(host_port=80, container_port=80),))}
     drawn = draw(HUNDRED.model_copy(update={"containers": containers}), "svg")
-    frame = re.findall(r"c1 … c\d+", drawn)
-    assert frame == ["c1 … c100"]
+    assert "c1 … c100" in svg_texts(drawn)
     assert ":80 → 80/tcp" in svg_texts(drawn)
 
 
