@@ -27,6 +27,7 @@ COMMANDS = {
     "uninstall": (".uninstall:uninstall", "Take the plugins away and put back what was there."),
     "reload": (".reload:reload", "Put back what others have deleted of the host's rules."),
     "daemon": (".daemon:daemon", "Run pynetd in the foreground."),
+    "testnet": (".testnet:testnet", "Labs of hosts and containers, from topology files."),
     "completion": (".completion:completion", "Print the completion script of a shell."),
 }
 

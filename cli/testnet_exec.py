@@ -23,7 +23,7 @@ Examples:
 @click.argument("node", metavar="NODE", shell_complete=nodes)
 @click.argument("command", metavar="-- COMMAND...", nargs=-1, required=True)
 def execute(name: str, node: str, command: tuple[str, ...]) -> None:
-    """Run COMMAND in a host, router, external node or container of the lab NAME.
+    """Run COMMAND in a host, container, router, switch or external node of the lab NAME.
 
     It sees this machine's files, but for /run, /etc/cni and the like, which are the host's own;
     the names of all nodes resolve. The exit status is the command's.
@@ -31,6 +31,10 @@ def execute(name: str, node: str, command: tuple[str, ...]) -> None:
     from ..testnets.entering import run
     from ..testnets.standing import Registry
 
+    # Options after the node are the command's, so click leaves the dashes before it to us.
+    command = command[1:] if command[0] == "--" else command
+    if not command:
+        raise click.UsageError(f"what is to be run in {node}?")
     run(Registry().get(name).door(node), command)
 
 

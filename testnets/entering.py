@@ -1,6 +1,6 @@
 """A command in a node of a lab that stands; this process becomes its stand-in.
 
-    python -m pynet.testnets.entering PID NETNS USER COMMAND...
+    python -m pynet.testnets.entering PID NETNS KIND COMMAND...
 
 Little is imported, because a shell of a lab runs this for each command in a node.
 """
@@ -25,7 +25,7 @@ COMMANDS = "PYNET_TESTNET_COMMANDS"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """The exit statuses shells give for these (POSIX.1-2017, 2.8.2)."""
 
-_HOST = syscalls.CLONE_NEWNET | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWUTS
+_ALWAYS = syscalls.CLONE_NEWNET | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID
 
 
 def run(
@@ -59,9 +59,10 @@ def run(
 def enter(door: Door) -> None:
     """Move this process, which must have one thread, into a node; its children's pids, too."""
     user = syscalls.CLONE_NEWUSER if door.user else 0
+    name = syscalls.CLONE_NEWUTS if door.named else 0
     try:
         host = os.pidfd_open(door.pid)
-        syscalls.setns(host, _HOST | syscalls.CLONE_NEWPID | user)
+        syscalls.setns(host, _ALWAYS | user | name)
         os.close(host)
         if door.netns:
             with open(door.netns, "rb") as namespace:  # noqa: PTH123 - nothing more is imported
@@ -77,16 +78,20 @@ def from_inside(door: Door) -> Door:
 
 def command_line(door: Door) -> list[str]:
     """What runs a command in the node, when the command is added to it."""
-    facts = [str(door.pid), door.netns, "user" if door.user else ""]
+    kind = [word for word in ("user", "named") if getattr(door, word)]
+    facts = [str(door.pid), door.netns, ",".join(kind)]
     return [sys.executable, "-P", "-m", __name__, *facts]
 
 
 def environment() -> dict[str, str]:
-    """The lab's plain environment, without the commands that a shell outside has for the nodes."""
+    """The lab's plain environment, without the commands that a shell outside has for the nodes.
+
+    `pynet` itself is found where it is installed in a place that is not in PATH.
+    """
     plain = plain_environment()
     shells = os.environ.get(COMMANDS)
     kept = [directory for directory in plain["PATH"].split(":") if directory != shells]
-    return {**plain, "PATH": ":".join(kept)}
+    return {**plain, "PATH": ":".join([*kept, os.path.dirname(sys.executable)])}  # noqa: PTH120
 
 
 def _become(command: Sequence[str], environ: dict[str, str]) -> NoReturn:
@@ -106,9 +111,9 @@ def _become(command: Sequence[str], environ: dict[str, str]) -> NoReturn:
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
-    """`PID NETNS USER COMMAND...`, as `command_line` writes it."""
-    pid, netns, user, *command = arguments
-    door = Door(int(pid), int(pid), netns, bool(user))
+    """`PID NETNS KIND COMMAND...`, as `command_line` writes it."""
+    pid, netns, kind, *command = arguments
+    door = Door(int(pid), int(pid), netns, user="user" in kind, named="named" in kind)
     try:
         run(door, command or [os.environ.get("SHELL", "/bin/sh")])
     except LabError as error:

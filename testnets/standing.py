@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 from .forked import LabError
 
 if TYPE_CHECKING:
-    from .place import Place
     from .testnet import Testnet
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
@@ -33,14 +32,16 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
 class Door:
     """Where a node is: its host's process, for us and inside the lab, and its network namespace.
 
-    `netns` is a path in the host's mount namespace, "" for the host's own network. `user` is
-    whether the lab has a user namespace, which has to be entered first.
+    A switch has no host of its own: its process is the lab's holder, which has not even a name
+    (`named`). `netns` is a path in the process's mount namespace, "" for its own network. `user`
+    is whether the lab has a user namespace, which has to be entered first.
     """
 
     pid: int
     inner_pid: int
     netns: str = ""
     user: bool = False
+    named: bool = True
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,7 @@ def described(testnet: Testnet, name: str, file: str, since: float) -> Standing:
         since=since,
         nodes=len(topology.nodes),
         containers=len(topology.containers),
-        doors={place.name: _door(place) for place in testnet.places.values()},
+        doors=_doors(testnet),
         links=tuple(testnet.links),
         state=testnet.state(),
     )
@@ -210,10 +211,25 @@ def renewed(standing: Standing, testnet: Testnet) -> Standing:
     return described(testnet, standing.name, standing.file, standing.since)
 
 
-def _door(place: Place) -> Door:
-    host = place.host
-    netns = place.container.path if place.container else ""
-    return Door(host.pid, host.inner_pid, netns, user=os.geteuid() != 0)
+def _doors(testnet: Testnet) -> dict[str, Door]:
+    from .plumbing import NETWORKS
+
+    user = os.geteuid() != 0
+    switches = {
+        name: Door(testnet.lab.pid, 1, f"{NETWORKS}/{name}", user, named=False)
+        for name, node in testnet.topology.nodes.items()
+        if node.kind == "switch"
+    }
+    places = {
+        name: Door(
+            place.host.pid,
+            place.host.inner_pid,
+            place.container.path if place.container else "",
+            user,
+        )
+        for name, place in testnet.places.items()
+    }
+    return {**places, **switches}
 
 
 def _read(path: Path) -> Standing:
