@@ -15,9 +15,9 @@ from .problems import Finding, Location, Problem, TopologyError, names_of
 from .topology import Topology
 from .validation import findings
 from .wording import message_of
-from .yaml_tree import Item, compose
+from .yaml_tree import Item, compose, item_of
 
-__all__ = ["Problem", "TopologyError", "parse", "read"]
+__all__ = ["Problem", "TopologyError", "of_values", "parse", "read"]
 
 _BY_NAME = ("nodes", "networks", "containers")
 _LISTED = ("links", "generate", "checks")
@@ -45,6 +45,18 @@ def parse(text: str, name: str = "topology") -> Topology:
     if root.value is None and not problems:
         problems.append(Problem(name, root.line, "", "nothing is in it: begin with nodes:"))
         raise TopologyError(problems)
+    return _topology(root, problems, name)
+
+
+def of_values(values: Mapping[str, object], name: str) -> Topology:
+    """The topology of what a file holds, as Python has it: dicts, lists and scalars.
+
+    `name` is what messages begin with. Raises `TopologyError`.
+    """
+    return _topology(item_of(values), [], name)
+
+
+def _topology(root: Item, problems: list[Problem], name: str) -> Topology:
     shapes = FileShapes(name)
     shaped = shapes.topology(root)
     problems += shapes.problems

@@ -8,20 +8,36 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
 
 from . import units
 
 Rate = Annotated[
-    int, BeforeValidator(units.parse_rate), PlainSerializer(units.rate_text, return_type=str)
+    int,
+    BeforeValidator(units.parse_rate),
+    PlainSerializer(units.rate_text, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9.]+ *[kKmMgG]?bit$"}),
 ]
 """Bits per second; written "100mbit"."""
 Delay = Annotated[
-    float, BeforeValidator(units.parse_delay), PlainSerializer(units.delay_text, return_type=str)
+    float,
+    BeforeValidator(units.parse_delay),
+    PlainSerializer(units.delay_text, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9.]+ *(us|ms|s)$"}),
 ]
 """Seconds; written "20ms"."""
 Loss = Annotated[
-    float, BeforeValidator(units.parse_loss), PlainSerializer(units.loss_text, return_type=str)
+    float,
+    BeforeValidator(units.parse_loss),
+    PlainSerializer(units.loss_text, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9.]+ *%$"}),
 ]
 """A share from 0 to 1; written "5%"."""
 

@@ -7,7 +7,7 @@ is there twice is a mistake, as the specification says.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,17 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
     """Leaves every scalar a text: which of them is a number is decided here."""
 
     yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012 as in its base
+
+
+def item_of(value: object, where: str = "") -> Item:
+    """Python's values as items, on no line."""
+    if isinstance(value, Mapping):
+        start = f"{where}." if where else ""
+        inside = {str(key): item_of(each, f"{start}{key}") for key, each in value.items()}
+        return Item(inside, 0, where)
+    if isinstance(value, list | tuple):
+        return Item([item_of(each, f"{where}[{n}]") for n, each in enumerate(value)], 0, where)
+    return Item(value, 0, where)
 
 
 def is_plain_text(text: str) -> bool:
