@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from inside import kernel_work
+from labs import labs
 from measure import Row, Samples, alternate, medians, milliseconds, quotient
 from ports import connections, elements, ports
 from sides import FIREWALL, LOOPBACK, Side, both, bridge, published, pynet, reference
@@ -349,26 +350,6 @@ def command_line(size: Size) -> Iterator[Row]:
         yield Row(what, "ms", {"pynet": values[key]}, values[key], "ms", budget)
 
 
-def labs(size: Size) -> Iterator[Row]:
-    """A lab of ten hosts: made, and gone."""
-
-    def once() -> Mapping[str, float]:
-        made: list[Lab] = []
-
-        def up() -> None:
-            made.append(Lab())
-            for count in range(10):
-                made[0].host(f"h{count}")
-
-        return {"up": milliseconds(up), "down": milliseconds(made[0].close)}
-
-    samples = alternate(size.rounds, {"lab": once})
-    values = medians(samples)
-    yield Row("lab of 10 hosts: up", "ms", {"lab": values["lab up"]}, values["lab up"], "ms", "150")
-    down = values["lab down"]
-    yield Row("lab of 10 hosts: gone", "ms", {"lab": down}, down, "ms", "100")
-
-
 GROUPS: dict[str, Callable[[Size], Iterator[Row]]] = {
     "warm": warm,
     "crowd": crowd,
@@ -382,5 +363,5 @@ GROUPS: dict[str, Callable[[Size], Iterator[Row]]] = {
     "connections": lambda size: connections(size.rounds),
     "memory": memory,
     "command-line": command_line,
-    "labs": labs,
+    "labs": lambda size: labs(size.rounds),
 }
