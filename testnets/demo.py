@@ -13,9 +13,9 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from . import gallery
@@ -24,7 +24,6 @@ from .demo_web import PORT, fetch_page, page_for, serve_page, url
 from .drawing import draw
 from .installed import PYNET, install, start_daemon
 from .lab import CommandFailed, LabError
-from .network_config import conflist
 from .place import Place
 from .reading import read
 from .testnet import Testnet
@@ -33,6 +32,7 @@ from .topology import Topology
 TOPOLOGY = "published-ports"
 NETWORK = "web"
 PUBLISHED = 8080
+_WIDTH = 94
 SUBNETS = re.compile(r"\b(10\.1\.0|fd00:1:)")
 
 INTRODUCTION = """\
@@ -77,7 +77,7 @@ def main() -> int:
     print(INTRODUCTION)
     begin = time.perf_counter()
     try:
-        drawn = tell(read(_file()))
+        drawn = tell(read(gallery.FOLDER / f"{TOPOLOGY}.yaml"))
     except (LabError, CommandFailed, subprocess.TimeoutExpired, OSError) as error:
         print(f"\nThe demo failed: {error}", file=sys.stderr)
         return 1
@@ -118,20 +118,13 @@ def tell(topology: Topology) -> str:
     return drawn
 
 
-def _file() -> Path:
-    path = gallery.file_of(TOPOLOGY)
-    assert path is not None
-    return path
-
-
 def _prepare(story: Story, stage: Stage) -> None:
     with story.step("`pynet install` puts the plugins where runtimes look for them") as out:
         out += install(stage.host.host).splitlines()
     path = f"/etc/cni/net.d/{NETWORK}.conflist"
     with story.step(f"A network is a file, {path}") as out:
-        network = conflist(NETWORK, stage.topology.networks[NETWORK])
-        assert json.loads(stage.host.run(["cat", path]).stdout) == network
-        out += [json.dumps(plugin) for plugin in network["plugins"]]
+        for plugin in json.loads(stage.host.run(["cat", path]).stdout)["plugins"]:
+            out += textwrap.wrap(json.dumps(plugin), _WIDTH, subsequent_indent="  ")
 
 
 def _connect(story: Story, stage: Stage, name: str) -> None:
