@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ import pytest
 
 from pynet.kernel import namespaces
 from pynet.kernel.world import KernelWorld
+from pynet.testnets.lab import Lab
 
 T = TypeVar("T")
 NETNS = "/run/netns/c1"
@@ -49,6 +51,13 @@ def in_thread(work: Callable[[], T]) -> T:
 class Pair:
     host: int
     sandbox: int
+    _delete_container: Callable[[], object]
+
+    def replace_sandbox(self) -> None:
+        """Another one in its place: nothing of ours keeps the first."""
+        os.close(self.sandbox)
+        self._delete_container()
+        self.sandbox = new_namespace()
 
     def ip(self, where: int, *arguments: str) -> Any:
         """`ip -j -d ARGUMENTS` in that namespace, parsed."""
@@ -74,10 +83,15 @@ class Pair:
 @contextmanager
 def fresh_pair() -> Iterator[Pair]:
     if os.geteuid():
-        pytest.skip("needs root, to make network namespaces in this process")
-    pair = Pair(new_namespace(), new_namespace())
-    try:
-        yield pair
-    finally:
-        os.close(pair.host)
-        os.close(pair.sandbox)
+        pytest.skip("needs root, to enter a lab's network namespaces in this process")
+    with Lab() as lab:
+        host = lab.host("host")
+        sandbox = host.container("c1")
+        paths = (f"/proc/{host.pid}/ns/net", f"/proc/{host.pid}/root{sandbox.path}")
+        one, other = (os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in paths)
+        pair = Pair(one, other, partial(host.delete_container, sandbox))
+        try:
+            yield pair
+        finally:
+            os.close(pair.host)
+            os.close(pair.sandbox)

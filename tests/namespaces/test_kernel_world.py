@@ -182,8 +182,7 @@ def test_a_closed_world_leaves_no_descriptor_and_no_sandbox_behind(pair: Pair, w
                 world.verify(resource)
     assert open_files() <= before
     # With its descriptor gone nothing keeps the container, so the host's end vanishes.
-    os.close(pair.sandbox)
-    pair.sandbox = new_namespace()
+    pair.replace_sandbox()
     with pair.world(warm=warm) as world:
         for _ in range(200):
             if world.look(LinkNamed("veth1")) is None:
