@@ -110,10 +110,10 @@ class Checks:
         """The largest packet that passes whole has `size` bytes."""
         return self._reach("mtu", source, to, size=size, family=family, within=within)
 
-    def _reach(self, kind: str, source: str, to: str, **keys: object) -> Self:
+    def _reach(self, kind: str, source: str, to: str, **keys: Any) -> Self:
         return self._check(kind, **{"from": source, "to": to, **keys})
 
-    def _check(self, kind: str, *, within: str | float | None, **keys: object) -> Self:
+    def _check(self, kind: str, *, within: str | float | None, **keys: Any) -> Self:
         time = _text(within, units.parse_delay, units.delay_text)
         return self._listed("checks", {kind: _given(**keys, within=time)})
 

@@ -66,10 +66,15 @@ def _container(name: str, container: Container) -> tuple[str, dict[str, Any]]:
     rest = {
         "networks": [_membership(each) for each in container.networks],
         "publish": [publication_text(each) for each in container.publish],
-        "run": list(container.run),
+        "run": _command(container.run),
     }
     key = f"{name}@{container.host}" if container.host else name
     return key, _Inline({key: value for key, value in rest.items() if value})
+
+
+def _command(argv: tuple[str, ...]) -> str | list[str]:
+    """A shell's command is only text."""
+    return argv[2] if argv[:2] == ("sh", "-c") and len(argv) == 3 and argv[2] else list(argv)
 
 
 def _membership(membership: Membership) -> object:
@@ -80,11 +85,7 @@ def _membership(membership: Membership) -> object:
 
 def _check(check: Check) -> dict[str, Any]:
     if isinstance(check, Fault):
-        keys = {"down": list(check.down), "stop": list(check.stop)}
-        keys["impair"] = {name: _impairment(each) for name, each in check.impair.items()}  # type: ignore[assignment]
-        fault = _Inline({key: value for key, value in keys.items() if value})
-        after = {"expect": check.expect, "heals": check.heals}
-        return {"fault": fault, **{k: [_check(c) for c in v] for k, v in after.items() if v}}
+        return _fault(check)
     keys = _changed(check)
     keys.pop("kind", None)
     if isinstance(check, Mesh):
@@ -95,6 +96,17 @@ def _check(check: Check) -> dict[str, Any]:
     if check.kind == "deny":  # its default depends on the port
         keys["protocol"] = check.protocol
     return {check.kind: _Inline({**start, **keys})}
+
+
+def _fault(fault: Fault) -> dict[str, Any]:
+    """What it leads to stands beside it."""
+    impair = {name: _impairment(each) for name, each in fault.impair.items()}
+    keys = {"down": list(fault.down), "stop": list(fault.stop), "impair": impair}
+    after = {"expect": fault.expect, "heals": fault.heals}
+    return {
+        "fault": _Inline({key: value for key, value in keys.items() if value}),
+        **{key: [_check(check) for check in checks] for key, checks in after.items() if checks},
+    }
 
 
 def _impairment(impairment: Impairment) -> str | dict[str, Any]:
@@ -121,6 +133,10 @@ class _Dumper(yaml.SafeDumper):
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)
+
+    def choose_scalar_style(self) -> str:
+        style: str = super().choose_scalar_style()
+        return '"' if style == "'" else style
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
