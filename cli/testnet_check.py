@@ -95,9 +95,16 @@ def _about(check: Check) -> str:
 
 def checked(testnet: Testnet, checks: Sequence[Check], *, quiet: bool) -> list[Outcome]:
     """Run them; unless `quiet`, say of each at once what became of it."""
-    from ..testnets.checking import run_checks
+    from ..testnets.checking import run_checks, title
 
-    outcomes = run_checks(testnet, checks, progress=None if quiet else _show)
+    outcomes: list[Outcome] = []
+    for check in checks:
+        with Progress() as progress:
+            progress(title(check))
+            done = run_checks(testnet, [check])
+        outcomes += done
+        for outcome in () if quiet else done:
+            _show(outcome)
     if not quiet:
         failed = len(failures(outcomes)) or "none"
         click.echo(f"{count(len(outcomes), 'check')}, {failed} failed")
