@@ -15,6 +15,7 @@ import pytest
 from . import gallery
 from .features import lacking
 from .marks import TOPOLOGY
+from .naming import resolve_names
 from .net import Net
 from .reading import TopologyError, read
 from .standing import Registry, described
@@ -95,8 +96,17 @@ def skip_where_lacking(*features: str) -> None:
             pytest.skip(f"{feature}: {reason}")
 
 
+def standing() -> str:
+    """Which labs stand, and how to get into one."""
+    names = [lab.name for lab in Registry()]
+    if not names:
+        return "none"
+    return f"{', '.join(names)}: `pynet testnet shell {names[0]}`, `pynet testnet down --all`"
+
+
 def _keep(testnet: Testnet, name: str) -> None:
     """Leave it to the commands of `pynet testnet`, which call it by that name."""
+    resolve_names(testnet)
     testnet.lab.stay()
     Registry().record(described(testnet, name, "", time.time()))
 

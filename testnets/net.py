@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from . import notation
+from . import naming, notation
 from .capturing import capture
 from .checking import Outcome, run_checks
 from .crashing import Command, Crash, crash
@@ -44,6 +44,7 @@ class Net:
     def __init__(self, testnet: Testnet, folder: Callable[[], Path]) -> None:
         self.testnet = testnet
         self._folder = folder
+        self._named = False
 
     def __getitem__(self, name: str) -> Node:
         try:
@@ -94,6 +95,12 @@ class Net:
             import pytest  # not at the top: a lab is of use without it
 
             pytest.skip(_told(skipped))
+
+    def resolve_names(self) -> None:
+        """From now on commands know all nodes by name."""
+        if not self._named:  # not done beforehand: most tests run no commands
+            naming.resolve_names(self.testnet)
+            self._named = True
 
     def link(self, one: Node | str, other: Node | str) -> Line:
         """The link between two nodes. Raises KeyError where there is none."""
@@ -186,8 +193,10 @@ class Node:
     ) -> subprocess.CompletedProcess[bytes]:
         """Run a command in it to its end; a text is split as a shell would.
 
-        Raises `CommandFailed` for another status than 0, with what it printed.
+        The names of all nodes resolve in it. Raises `CommandFailed` for another status than 0,
+        with what it printed.
         """
+        self._net.resolve_names()
         argv = shlex.split(command) if isinstance(command, str) else command
         return self.place.run(argv, **options)
 

@@ -47,6 +47,16 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", line)
 
 
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if config.getoption("pynet_keep"):
+        from .fixtures import standing
+
+        terminalreporter.section("labs that stand")
+        terminalreporter.line(standing())
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers(NEEDS):
         from .fixtures import skip_where_lacking

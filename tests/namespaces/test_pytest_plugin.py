@@ -42,6 +42,7 @@ def test_nodes_have_names(net: Net) -> None:
 def test_a_node_runs_commands_and_functions(net: Net) -> None:
     assert net.h1.run("hostname").stdout == b"h1\n"
     assert net.h2.call(os.uname).nodename == "h2"
+    net.h1.run(["ping", "-c", "1", "h2"])
     with pytest.raises(CommandFailed):
         net.h1.run("false")
 
@@ -268,11 +269,12 @@ def test_there():
 def test_labs_are_kept_where_they_are_asked_for(
     suite: Suite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    suite.run("@topology(CABLE)\ndef test_it(net): pass", "--net-keep", passed=1)
+    said = suite.run("@topology(CABLE)\ndef test_it(net): pass", "--net-keep", passed=1)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(suite.folder))
     registry = Registry()
     (kept,) = list(registry)
     assert kept.name.startswith("test_it-")
+    assert f"`pynet testnet shell {kept.name}`" in said
     registry.end(kept)
     assert list(registry) == []
 
