@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -96,18 +97,19 @@ def environment() -> dict[str, str]:
 
 def _become(command: Sequence[str], environ: dict[str, str]) -> NoReturn:
     """The last step in the child: it must neither return nor raise."""
-    status = NOT_EXECUTABLE
     try:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and an exec keeps that
         syscalls.die_with_parent()
         os.execvpe(command[0], list(command), environ)
-    except FileNotFoundError:
-        status, said = NOT_FOUND, "there is no such command"
     except OSError as error:
-        said = error.strerror or str(error)
-    finally:
+        # A directory of PATH that we may not read refuses us, too, and hides nothing.
+        found = "/" in command[0] or shutil.which(command[0], os.F_OK, environ["PATH"])
+        there = found and not isinstance(error, FileNotFoundError)
+        said = (error.strerror or str(error)) if there else "there is no such command"
         os.write(2, f"pynet: {command[0]}: {said}\n".encode())
-        os._exit(status)
+        os._exit(NOT_EXECUTABLE if there else NOT_FOUND)
+    finally:
+        os._exit(NOT_EXECUTABLE)
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
