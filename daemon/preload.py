@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -29,6 +30,7 @@ def preload() -> None:
     gc.set_threshold(_YOUNG)
 
 
+@cache
 def load() -> None:
     """All of ours that a request may pass through, and what they import late."""
     root = __package__.rpartition(".")[0]

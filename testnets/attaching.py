@@ -158,6 +158,8 @@ def _attach_all(jobs: Sequence[Attached], go: int, done: int) -> list[list[dict[
     for job in jobs:
         results.append([_add(job.container, connection) for connection in job.connections])
         os.write(done, b".")
+    # Before the results go the other way: who hears of the progress waits for its end first.
+    os.close(done)
     return results
 
 
@@ -209,9 +211,10 @@ def _detach(jobs: Sequence[Attached]) -> list[str]:
     return failures
 
 
-def forget_network(host: Host, name: str, topology: Topology) -> None:
+def forget_network(host: Host, name: str, topology: Topology, *, was_used: bool) -> None:
     """A network without containers goes: GC of its plugins, which then take their bridge away."""
-    host.call(_collect, conflist(name, topology.networks[name]))
+    if was_used:
+        host.call(_collect, conflist(name, topology.networks[name]))
     (root_of(host) / CONFIGURATION_DIR.lstrip("/") / f"{name}.conflist").unlink(missing_ok=True)
 
 

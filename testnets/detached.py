@@ -27,16 +27,18 @@ class Command:
     log: str = "/dev/null"
 
 
-def start(host: Host, commands: Sequence[Command]) -> list[Born]:
+def start(host: Host, commands: Sequence[Command]) -> None:
     """Start all of them at once. Raises `LabError` for the first that can't be."""
-    if not commands:
-        return []
     started = orphans(host.enter, [partial(_become, host, command) for command in commands])
+    failures = []
     for command, born in zip(commands, started, strict=True):
-        if isinstance(born, LabError):
+        if isinstance(born, Born):
+            os.close(born.pidfd)
+        else:
             where = command.netns or host.name
-            raise LabError(f"{' '.join(command.argv)!r} could not be started in {where}: {born}")
-    return [born for born in started if isinstance(born, Born)]
+            failures.append(f"{' '.join(command.argv)!r} could not be started in {where}: {born}")
+    if failures:
+        raise LabError(failures[0])
 
 
 def _become(host: Host, command: Command, birth: Birth) -> None:

@@ -5,12 +5,12 @@ Both are expanded. What is in neither of the lists is the same in both, and is l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from .addressing import Addressing
-from .plumbing import Part
+from .plumbing import Part, Port
 from .routing import Route
 from .topology import Container, Impairment, Link, Node, Topology
 
@@ -100,6 +100,17 @@ def part_changes(
         if missing := _beyond(after, before):
             more[node] = missing
     return less, more
+
+
+def without(known: Mapping[str, Part], ports: Iterable[Port]) -> dict[str, Part]:
+    """What is left once these interfaces are gone: of their nodes no route is taken for granted."""
+    left = dict(known)
+    for port in ports:
+        if port.node in left:
+            addresses = dict(left[port.node].addresses)
+            addresses.pop(port.name, None)
+            left[port.node] = Part(addresses)
+    return left
 
 
 def parts(addressing: Addressing) -> dict[str, Part]:

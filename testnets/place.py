@@ -26,13 +26,13 @@ class Place:
         kind: Kind,
         host: Host,
         container: Container | None,
-        interfaces: Mapping[str, tuple[str, ...]],
+        interfaces: Mapping[str, Sequence[str]],
     ) -> None:
         self.name = name
         self.kind: Kind = kind
         self.host = host
         self.container = container
-        self.interfaces = dict(interfaces)
+        self.interfaces = {link: tuple(cidrs) for link, cidrs in interfaces.items()}
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name}>"

@@ -8,6 +8,7 @@ once, where one started by command would first import it all for a third of a se
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from .births import Birth, Born, detach, orphans
+from .births import Birth, detach, orphans
 from .forked import LabError
 from .installed import BIN_DIR, PYNET
 from .lab import Host, plain_environment
@@ -92,23 +93,18 @@ def _put(directory: Path, file: File) -> None:
 
 
 class Daemon:
-    """The daemon of one host, by its process."""
+    """The daemon of one host, which is on its way, by its process."""
 
-    def __init__(self, host: Host, born: Born) -> None:
+    def __init__(self, host: Host, pid: int) -> None:
         self.host = host
-        self._born = born
-        self._born_at = born_at(born.pid)
-
-    def close(self) -> None:
-        """Let go of it; it lives as long as its host."""
-        os.close(self._born.pidfd)
+        self._pid = pid
 
     def wait(self) -> None:
         """Until it listens. Raises `LabError` with what it said, where it never will."""
         deadline = time.monotonic() + _PATIENCE
         socket = root_of(self.host) / _SOCKET.lstrip("/")
         while not socket.exists():
-            if not born_at(self._born.pid) or time.monotonic() > deadline:
+            if not born_at(self._pid) or time.monotonic() > deadline:
                 raise LabError(
                     f"the daemon of host {self.host.name!r} did not start: {self._said()}"
                 )
@@ -127,7 +123,8 @@ def start_daemons(hosts: Sequence[Host]) -> list[Daemon]:
         (born,) = orphans(host.enter, [_be_daemon])
         if isinstance(born, LabError):
             raise LabError(f"the daemon of host {host.name!r} did not start: {born}")
-        daemons.append(Daemon(host, born))
+        os.close(born.pidfd)
+        daemons.append(Daemon(host, born.pid))
     return daemons
 
 
@@ -141,5 +138,6 @@ def _be_daemon(birth: Birth) -> None:
     detach(output=log)
     from ..daemon.__main__ import main
 
+    gc.freeze()  # else its first collection would walk, and so copy, all of this process's memory
     sys.argv[1:] = []
     main()

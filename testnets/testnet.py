@@ -10,14 +10,14 @@ from ..model.errors import CniError
 from . import attaching, detached, services
 from .addressing import addressing
 from .attaching import Attached, Workers
-from .differences import Differences, differences, links_of, part_changes, parts
+from .differences import Differences, differences, links_of, part_changes, parts, without
 from .expanding import expanded
 from .features import lacking
 from .forked import LabError
 from .impairments import possible
 from .lab import Host, Lab, unbind_network
 from .place import Place
-from .plumbing import NETWORKS, Work, carry_out
+from .plumbing import NETWORKS, Part, Port, Work, carry_out
 from .topology import Topology
 from .wiring import LiveLink, Wiring, treat
 
@@ -41,6 +41,7 @@ class Testnet:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.topology = _NOTHING
+        self.places: dict[str, Place] = {}
         self.links: dict[str, LiveLink] = {}
         self._attached: dict[str, Attached] = {}
         self._daemons: set[str] = set()
@@ -83,6 +84,7 @@ class Testnet:
         }
         testnet._attached = attaching.attached_again(testnet.lab, state["containers"])
         testnet._daemons = set(state["daemons"])
+        testnet.places = testnet._all_places()
         return testnet
 
     def state(self) -> dict[str, Any]:
@@ -109,36 +111,12 @@ class Testnet:
         """Kill it, whoever made it: no process of it is left when this returns."""
         self.lab.end()
 
-    @property
-    def places(self) -> dict[str, Place]:
-        """Every node that is no switch, and every container, by name."""
-        known = parts(self._wiring.addressing)
-        nodes = {
-            name: Place(
-                name,
-                node.kind,
-                self.lab.hosts[name],
-                None,
-                {
-                    interface: tuple(texts)
-                    for interface, texts in (known[name].addresses if name in known else {}).items()
-                },
-            )
-            for name, node in self.topology.nodes.items()
-            if node.kind != "switch"
-        }
-        containers = {
-            name: Place(name, "container", each.container.host, each.container, each.interfaces)
-            for name, each in self._attached.items()
-        }
-        return {**nodes, **containers}
-
     def place(self, name: str) -> Place:
         """Raises `LabError` where there is none of that name."""
-        places = self.places
-        if name not in places:
-            raise LabError(f"there is no {name!r} in this testnet; there is {', '.join(places)}")
-        return places[name]
+        if name not in self.places:
+            known = ", ".join(self.places)
+            raise LabError(f"there is no {name!r} in this testnet; there is {known}")
+        return self.places[name]
 
     def converge(self, topology: Topology, *, progress: Progress | None = None) -> list[str]:
         """Make it that topology; what is the same in both lives on untouched.
@@ -153,18 +131,24 @@ class Testnet:
     def _become(self, wanted: Topology, told: Progress) -> Differences:
         change = differences(self.topology, wanted)
         with _said_plainly(self.lab):
-            self._take_away(change)
-            self._bring(change, wanted, told)
+            unlinked = self._take_away(change)
+            self._bring(change, wanted, told, unlinked)
         return change
 
     # --- what goes --------------------------------------------------------------------------
 
-    def _take_away(self, change: Differences) -> None:
+    def _take_away(self, change: Differences) -> list[Port]:
+        """The ends of the links that are gone, and their addresses and routes with them."""
         attaching.detach_all([self._attached.pop(name) for name in change.containers_gone])
         nodes = set(change.nodes_gone)
         for host, network in change.networks_gone:
-            if host not in nodes and host in self._daemons:
-                attaching.forget_network(self.lab.hosts[host], network, self.topology)
+            if host not in nodes:
+                attaching.forget_network(
+                    self.lab.hosts[host],
+                    network,
+                    self.topology,
+                    was_used=host in self._daemons,
+                )
         links = [self.links.pop(name) for name in change.links_gone]
         if links:
             ports = [link.pair.near for link in links]
@@ -176,16 +160,19 @@ class Testnet:
                 self.lab.remove_host(name)
             else:
                 self.lab.call(unbind_network, f"{NETWORKS}/{name}")
+        return [port for link in links for port in link.pair[:2]]
 
     # --- what comes -------------------------------------------------------------------------
 
-    def _bring(self, change: Differences, wanted: Topology, told: Progress) -> None:
+    def _bring(
+        self, change: Differences, wanted: Topology, told: Progress, unlinked: Sequence[Port]
+    ) -> None:
         hosts = [name for name in change.nodes_new if wanted.nodes[name].kind != "switch"]
         if hosts:
             told(f"hosts: {len(hosts)}")
             self.lab.add_hosts(hosts)
         wiring = Wiring(self.lab, wanted, addressing(wanted))
-        new_links, work = self._work(change, wanted, wiring)
+        new_links, work = self._work(change, wanted, wiring, unlinked)
         told(f"links: {len(new_links)}")
         planned = [
             attaching.planned(wanted, name, self.lab.hosts[wanted.containers[name].host])
@@ -204,10 +191,11 @@ class Testnet:
                 daemon.wait()
             attached = workers.attach(lambda done: told(f"containers: {done} of {len(planned)}"))
         self._attached |= {each.container.name: each for each in attached}
+        self.places = self._all_places()
         self._run(change.containers_new)
 
     def _work(
-        self, change: Differences, wanted: Topology, wiring: Wiring
+        self, change: Differences, wanted: Topology, wiring: Wiring, unlinked: Sequence[Port]
     ) -> tuple[dict[str, LiveLink], Work]:
         """The new links, and all that makes them, and the addresses and routes of all nodes."""
         links = links_of(wanted)
@@ -215,10 +203,11 @@ class Testnet:
             name: LiveLink(wiring, links[name], wiring.pair(links[name]))
             for name in change.links_new
         }
-        before = parts(self._wiring.addressing)
+        before, after = parts(self._wiring.addressing), parts(wiring.addressing)
         for name in change.nodes_new:
             before.pop(name, None)
-        less, more = part_changes(before, parts(wiring.addressing))
+        less, _ = part_changes(before, after)
+        _, more = part_changes(without(before, unlinked), after)
         work = Work(
             gates=wiring.gates(wanted.nodes),
             switches=[name for name in change.nodes_new if wiring.is_switch(name)],
@@ -247,6 +236,20 @@ class Testnet:
         self.links = {name: known[name] for name in links_of(wanted)}
         for name, link in links_of(wanted).items():
             self.links[name].take(self._wiring, link)
+
+    def _all_places(self) -> dict[str, Place]:
+        known = parts(self._wiring.addressing)
+        places = {
+            name: Place(
+                name, node.kind, self.lab.hosts[name], None, known.get(name, Part()).addresses
+            )
+            for name, node in self.topology.nodes.items()
+            if node.kind != "switch"
+        }
+        for name, each in self._attached.items():
+            host, container = each.container.host, each.container
+            places[name] = Place(name, "container", host, container, each.interfaces)
+        return places
 
     def _run(self, names: Sequence[str]) -> None:
         """Start the new containers' commands; what they print goes to a file of their host."""

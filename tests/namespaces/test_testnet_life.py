@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from testnet_scenes import (
@@ -117,6 +117,33 @@ def test_addresses_routes_and_impairments_change_while_links_stay() -> None:
         assert reaches(net.place("h1"), net.place("h2")) == [False]
 
 
+def test_a_link_that_is_another_has_its_addresses_and_routes_again() -> None:
+    def routed(mtu: int) -> Topology:
+        return Topology(
+            nodes={"h1": Node(), "h2": Node(), "r": Node(kind="router")},
+            links=(link("h1", "r", mtu=mtu), link("h2", "r")),
+        )
+
+    with Testnet.up(routed(1500)) as net:
+        assert net.converge(routed(1400)) == ["link h1 -- r: made anew"]
+        assert reaches(net.place("h1"), net.place("h2")) == [True, True]
+        assert net.place("h1").run(["cat", "/sys/class/net/eth1/mtu"]).stdout == b"1400\n"
+
+
+def test_a_node_that_is_of_another_kind_is_made_anew() -> None:
+    def middle(kind: Literal["router", "switch"]) -> Topology:
+        return Topology(
+            nodes={"h1": Node(), "h2": Node(), "m": Node(kind=kind)},
+            links=(link("h1", "m"), link("h2", "m")),
+        )
+
+    with Testnet.up(middle("switch")) as net:
+        for kind in ("router", "switch"):
+            net.converge(middle(kind))
+            assert ("m" in net.places) == (kind == "router")
+            assert reaches(net.place("h1"), net.place("h2")) == [True, True]
+
+
 def pid_in(net: Testnet, name: str) -> str:
     """The pid, in the lab, of the one process in a container's network."""
     return net.lab.hosts["h1"].run(["ip", "netns", "pids", name]).stdout.decode()
@@ -206,6 +233,13 @@ def test_one_that_does_not_stay_ends_with_its_maker() -> None:
 
 
 # --- nothing is left --------------------------------------------------------------------------
+
+
+def test_nothing_is_left_of_one_that_is_closed() -> None:
+    before = census()
+    with Testnet.up(topology(containers={"a": container("web", run=SLEEP)})) as net:
+        net.converge(topology())
+    assert census() == before
 
 
 MOMENTS = ("holder", "hosts", "wiring", "daemons", "plugins", "commands")
