@@ -15,7 +15,7 @@ from .probes import Answer, Call, converse, token
 from .targets import Destination, best_addresses, destinations
 from .topology import Deny
 
-_SOON = 2.0
+_SOON = 1.0
 """Seconds in which whoever listens answers somebody in his own namespace."""
 
 

@@ -10,7 +10,7 @@ from .networks import Networks
 from .place import Place
 from .targets import Destination, best_addresses
 from .topology import Mesh
-from .tracing import told, trace_ping
+from .tracing import LONG_ENOUGH, told, trace_ping
 
 _NAMED = 5
 """Pairs that a message names."""
@@ -33,7 +33,7 @@ def meshed(networks: Networks, check: Mesh) -> str:
     failed = _failed(networks, pairs, check.within)
     if not failed and not unpaired:
         return ""
-    return "\n".join(_lines(networks, len(members), failed, unpaired, check.within))
+    return "\n".join(_lines(networks, len(members), failed, unpaired, check))
 
 
 def _members(networks: Networks, check: Mesh) -> list[Place]:
@@ -93,27 +93,30 @@ def _lines(
     members: int,
     failed: Sequence[tuple[Pair, Fate]],
     unpaired: Sequence[str],
-    within: float,
+    check: Mesh,
 ) -> Iterator[str]:
     ordered = members * (members - 1)
     bad = {(pair.source.name, *_targets([pair])) for pair, _ in failed}
-    yield f"{len(bad) + len(unpaired)} of {ordered} ordered pairs failed within {within:g} s:"
-    for text in unpaired[:_NAMED]:
+    yield f"{len(bad) + len(unpaired)} of {ordered} ordered pairs failed within {check.within:g} s:"
+    strangers = unpaired[:_NAMED]
+    named = failed[: _NAMED - len(strangers)]
+    for text in strangers:
         yield f"  {text}: they have no addresses of one IP version"
-    for number, (pair, fate) in enumerate(failed[:_NAMED]):
-        yield f"  {_line(networks, pair, fate, traced=number == 0)}"
-    if (more := len(failed) + len(unpaired) - 2 * _NAMED) > 0:
-        yield f"  and more, {more} at least"
+    for number, (pair, fate) in enumerate(named):
+        yield f"  {_line(networks, pair, fate, check.within if number == 0 else 0.0)}"
+    if more := len(failed) + len(unpaired) - len(named) - len(strangers):
+        yield f"  and {more} more"
 
 
-def _line(networks: Networks, pair: Pair, fate: Fate, *, traced: bool) -> str:
+def _line(networks: Networks, pair: Pair, fate: Fate, patience: float) -> str:
+    """With `patience`, the ping is tried once more, and traced."""
     source, destination = pair.source, pair.destination
     target = destination.place.name if destination.place else ""
     text = (
         f"{source.name} -> {target}: ping from {source.address(destination.family)} to "
         f"{destination.address}: {fate}"
     )
-    if not traced:
+    if not patience:
         return text
-    again, journey = trace_ping(networks, source, destination)
+    again, journey = trace_ping(networks, source, destination, min(patience, LONG_ENOUGH))
     return text + told(journey, source, destination, reached=again.reached)

@@ -10,10 +10,11 @@ from .place import Place
 from .probes import Answer, Call, converse, token
 from .targets import Destination, Protocol, destinations
 from .topology import Reach
-from .tracing import told, trace_call
+from .tracing import LONG_ENOUGH, told, trace_call
 
 _GRACE = 0.5
-"""The share of a check's time that a container's own command has to begin to listen."""
+"""The share of a check's time that a container's own command has to begin to listen, where it
+is not known that it has to."""
 
 
 def reached(networks: Networks, check: Reach) -> str:
@@ -27,7 +28,7 @@ def reached(networks: Networks, check: Reach) -> str:
             networks.of(source.name),
             one.address,
             one.port,
-            stand(networks, one, protocol, check.within),
+            stand(networks, one, protocol, check.within * (1.0 if check.answer else _GRACE)),
         )
         for one in found
     ]
@@ -37,16 +38,20 @@ def reached(networks: Networks, check: Reach) -> str:
         if what := _wrong(networks, check, destination, answer):
             line = f"{spoken(source, destination, check.kind, answer)}: {what}"
             if not answer.answered and not lines:
-                again, journey = trace_call(networks, source, destination, call)
+                again, journey = trace_call(
+                    networks, source, destination, call, min(check.within, LONG_ENOUGH)
+                )
                 line += told(journey, source, destination, reached=again.answered)
             lines.append(line)
     return "\n".join(lines)
 
 
 def stand(
-    networks: Networks, destination: Destination, kind: Protocol, within: float
+    networks: Networks, destination: Destination, kind: Protocol, patience: float
 ) -> Stand | None:
-    """Where somebody has to listen for what is sent to `destination`."""
+    """Where somebody has to listen for what is sent to `destination`; a container's own command
+    has `patience` seconds to begin to.
+    """
     place = destination.place
     if place is None or not destination.inner_port:
         return None
@@ -57,7 +62,7 @@ def stand(
         "udp" if kind == "udp" else "tcp",
         destination.family,
         destination.inner_port,
-        _GRACE * within if waits else 0.0,
+        patience if waits else 0.0,
     )
 
 

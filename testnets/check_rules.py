@@ -45,17 +45,17 @@ class _Rules:
         if isinstance(check, Reach) and check.seen_as and not is_address(check.seen_as):
             yield from self._place((*location, "seen_as"), check.seen_as)
         if isinstance(check, Path):
-            for name in check.via:
+            for number, name in enumerate(check.via):
                 if name not in self._topology.nodes and name not in self._places:
                     message = no_such("node", name, self._topology.nodes)
-                    yield Finding((*location, "via"), message, _NAMES)
+                    yield Finding((*location, "via", number), message, _NAMES)
         if isinstance(check, Mtu) and not 68 <= check.size <= 65535:
             message = f"no packet has {check.size} bytes: write a size from 68 to 65535"
             yield Finding((*location, "size"), message)
 
     def _of_mesh(self, location: Location, mesh: Mesh) -> Iterator[Finding]:
-        for name in mesh.members:
-            yield from self._place((*location, "members"), name)
+        for number, name in enumerate(mesh.members):
+            yield from self._place((*location, "members", number), name)
         if len(mesh.members) == 1:
             message = "a mesh of one is none: write two, or mesh: all"
             yield Finding((*location, "members"), message)
@@ -67,10 +67,10 @@ class _Rules:
                     message = no_such("link", text, [link.name for link in self._links])
                     last = text if key == "impair" else number
                     yield Finding((*location, key, last), message, names_of("links"))
-        for name in fault.stop:
+        for number, name in enumerate(fault.stop):
             if name not in self._topology.nodes:
                 message = no_such("node", name, self._topology.nodes)
-                yield Finding((*location, "stop"), message, names_of("nodes"))
+                yield Finding((*location, "stop", number), message, names_of("nodes"))
         if not (fault.down or fault.stop or fault.impair):
             message = "a fault that does nothing: write down, stop or impair"
             yield Finding(location, message)

@@ -13,7 +13,7 @@ from .place import Place
 from .probes import Call
 from .targets import Destination, Protocol, destinations
 from .topology import Mtu, Path
-from .tracing import told, trace_call, trace_ping
+from .tracing import LONG_ENOUGH, told, trace_call, trace_ping
 
 _PATIENCE = 0.3
 """Seconds after which a packet that is too large for somebody silent counts as lost."""
@@ -45,7 +45,7 @@ def _journey(
     if not destination.port:
         fate, journey = trace_ping(networks, source, destination, within)
         return fate.reached, journey
-    where = stand(networks, destination, "tcp", within)
+    where = stand(networks, destination, "tcp", within / 2)
     call = Call("tcp", networks.of(source.name), destination.address, destination.port, where)
     answer, journey = trace_call(networks, source, destination, call, within)
     return answer.answered, journey
@@ -71,7 +71,7 @@ def fits(networks: Networks, check: Mtu) -> str:
                 f"not {check.size}"
             )
             if not largest:
-                fate, journey = trace_ping(networks, source, one)
+                fate, journey = trace_ping(networks, source, one, min(check.within, LONG_ENOUGH))
                 line = line.replace("the largest packet that passes has 0 bytes", "none passes")
                 line += told(journey, source, one, reached=fate.reached)
             lines.append(line)
@@ -83,6 +83,8 @@ def largest_that_fits(ping: Ping, family: int, guess: int) -> int:
     smallest = DIALECTS[family].smallest
     good, bad = smallest - 1, _LARGEST + 1
     size = min(max(guess, smallest), _LARGEST)
+    if not _passes(ping, family, size) and not _passes(ping, family, smallest):
+        return 0
     while bad - good > 1:
         if _passes(ping, family, size):
             good = size

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from .testnet import Testnet
     from .wiring import LiveLink
 
+Progress = Callable[[str, int, int], object]
+"""Is told which check begins, its number, and how many there are."""
+
 _AGAIN = 0.1
 """Seconds between two looks at what may still come true."""
 
@@ -50,18 +53,18 @@ def run_checks(
     testnet: Testnet,
     checks: Sequence[Check] | None = None,
     *,
-    progress: Callable[[Outcome], object] | None = None,
+    progress: Progress | None = None,
 ) -> list[Outcome]:
     """All outcomes of `checks`, or of the topology's own; a fault has one for each that it holds.
 
-    `progress` is called with each outcome at once.
+    `progress` is called before each check.
     """
-    outcomes = []
-    for check in testnet.topology.checks if checks is None else checks:
-        for outcome in _outcomes(testnet, check):
-            outcomes.append(outcome)
-            if progress is not None:
-                progress(outcome)
+    chosen = testnet.topology.checks if checks is None else checks
+    outcomes: list[Outcome] = []
+    for number, check in enumerate(chosen, start=1):
+        if progress is not None:
+            progress(title(check), number, len(chosen))
+        outcomes += _outcomes(testnet, check)
     return outcomes
 
 

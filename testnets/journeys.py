@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import TypeVar
 from ..kernel import links
 from ..kernel.rtnl_socket import Socket
 from .frames import Marks, Role, asked_for, told_of
+from .neighbours import Neighbours
 from .taps import Frame, Taps
 
 T = TypeVar("T")
@@ -80,34 +82,78 @@ def watched(
 ) -> tuple[T, Journey]:
     """The result of `work`, and what was seen meanwhile. Raises `OSError`, `KernelError`."""
     with Taps(where.networks) as taps:
+        _forget_missing(where)
         result = work()
         time.sleep(_SETTLE)
         frames = taps.frames()
     if aim is not None:
         marks = marks.with_connections(frames, aim.port, aim.address)
-    peers, dead = _wires(where)
-    return result, Journey(tuple(_sightings(frames, marks)), _unanswered(frames), peers, dead)
+    wires = _wires(where)
+    sightings = _sightings(frames, marks, wires)
+    return result, Journey(tuple(sightings), _unanswered(frames), wires.peers, wires.dead)
 
 
-def _sightings(frames: Iterable[Frame], marks: Marks) -> Iterable[Sighting]:
-    for frame in frames:
-        if (role := marks.role(frame.data)) and frame.interface != "lo":
-            yield Sighting(frame.node, frame.interface, frame.outgoing, role)
+def _forget_missing(where: Map) -> None:
+    """Else a node asks for a neighbour once a second only, and not while it is watched."""
+    for network in where.networks.values():
+        for family in (socket.AF_INET, socket.AF_INET6):
+            neighbours = Neighbours(network, family)
+            try:
+                neighbours.forget_missing()
+            finally:
+                neighbours.close()
+
+
+@dataclass(frozen=True)
+class _Wires:
+    """Which end is joined to which, those that are ports of a bridge, those without a carrier."""
+
+    peers: dict[End, End]
+    ports: frozenset[End]
+    dead: tuple[End, ...]
+
+
+def _sightings(frames: Iterable[Frame], marks: Marks, wires: _Wires) -> list[Sighting]:
+    """But for copies that a switch floods to those whom it does not concern."""
+    found = [
+        (frame, role)
+        for frame in frames
+        if (role := marks.role(frame.data)) and frame.interface != "lo"
+    ]
+    strangers = {
+        (frame.node, frame.interface)
+        for frame, _ in found
+        if frame.foreign and (frame.node, frame.interface) not in wires.ports
+    }
+    return [
+        Sighting(frame.node, frame.interface, frame.outgoing, role)
+        for frame, role in found
+        if not (frame.foreign and (frame.node, frame.interface) in strangers)
+        and not (frame.outgoing and wires.peers.get((frame.node, frame.interface)) in strangers)
+    ]
 
 
 def _unanswered(frames: Iterable[Frame]) -> tuple[Query, ...]:
-    queries: dict[Query, None] = {}
+    queries: dict[Query, bytes] = {}  # with the MAC of who asks
+    passing = set()  # a bridge passes on what others ask
     told = set()
     for frame in frames:
-        if frame.outgoing and (address := asked_for(frame.data)):
-            queries.setdefault(Query(frame.node, frame.interface, address))
+        mac = frame.data[6:12]
+        if address := asked_for(frame.data):
+            if frame.outgoing:
+                queries.setdefault(Query(frame.node, frame.interface, address), mac)
+            else:
+                passing.add((frame.node, mac))
         elif address := told_of(frame.data):
             told.add((frame.node, address))
-    return tuple(one for one in queries if (one.node, one.address) not in told)
+    return tuple(
+        one
+        for one, mac in queries.items()
+        if (one.node, one.address) not in told and (one.node, mac) not in passing
+    )
 
 
-def _wires(where: Map) -> tuple[dict[End, End], tuple[End, ...]]:
-    """Which end is joined to which, and those without a carrier."""
+def _wires(where: Map) -> _Wires:
     found = {}
     for node, network in where.networks.items():
         sock = Socket.inside(network, node)
@@ -123,10 +169,11 @@ def _wires(where: Map) -> tuple[dict[End, End], tuple[End, ...]]:
             if other is not None and other.peer == link.index:
                 peers[container, link.name] = (home, other.name)
                 peers[home, other.name] = (container, link.name)
-    dead = [
-        (node, link.name)
-        for node, here in found.items()
-        for link in here
-        if link.name != "lo" and not (link.up and link.running)
-    ]
-    return peers, tuple(dead)
+    ends = [((node, link.name), link) for node, here in found.items() for link in here]
+    return _Wires(
+        peers,
+        ports=frozenset(end for end, link in ends if link.master),
+        dead=tuple(
+            end for end, link in ends if link.name != "lo" and not (link.up and link.running)
+        ),
+    )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 if TYPE_CHECKING:
     from .checking import Outcome
+
+_FOREIGN = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit(outcomes: Sequence[Outcome], name: str) -> str:
@@ -47,10 +50,5 @@ def _add(suite: ElementTree.Element, outcome: Outcome, name: str) -> None:
 
 
 def _printable(text: str) -> str:
-    """XML 1.0 has no control characters, not even as references."""
-    return "".join(
-        letter
-        if letter in "\t\n\r" or (letter >= " " and letter not in "\ufffe\uffff")
-        else "\ufffd"
-        for letter in text
-    )
+    """XML 1.0 has no control characters and no surrogates, not even as references."""
+    return _FOREIGN.sub("\ufffd", text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ _BUFFER = 4 << 20
 _SO_RCVBUFFORCE = 33
 _HEAD = 2048
 """Bytes of a frame that are looked at."""
+_PAUSE, _PATIENCE = 0.001, 100
+"""Seconds between two looks at whether frames are stamped, and how many of them."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Taps:
                     tap = socket.socket(socket.AF_PACKET, kind, socket.htons(ETH_P_ALL))
                 self._taps[node] = tap
                 stamped(tap)
+            _wait_for_stamps()
         except BaseException:
             self.__exit__()
             raise
@@ -86,6 +90,22 @@ class Taps:
         """What has passed so far, in order of time."""
         found = [frame for node, tap in self._taps.items() for frame in _read(node, tap)]
         return sorted(found, key=lambda frame: frame.time)
+
+
+def _wait_for_stamps() -> None:
+    """The kernel begins to stamp a little after it is told to; until then it does when asked.
+
+    Frames of many taps can be put in order only where they were stamped as they passed.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
+        stamped(own)
+        own.bind(("127.0.0.1", 0))
+        for _ in range(_PATIENCE):
+            own.sendto(b"?", own.getsockname())
+            sent = time.time_ns()
+            time.sleep(_PAUSE)
+            if time_of(own.recvmsg(1, 256)[1]) <= sent:
+                return
 
 
 def _read(node: str, tap: socket.socket) -> Iterator[Frame]:

@@ -21,7 +21,10 @@ from .topology import Publication, Target, Topology
 Protocol = Literal["tcp", "udp", "icmp"]
 
 LOOPBACK = {4: "127.0.0.1", 6: "::1"}
-_ANY = ("", "0.0.0.0", "::")
+_ANY = ("0.0.0.0", "::")
+
+Published = tuple[Place, Publication]
+"""A container, and one of the ports it publishes."""
 
 
 @dataclass(frozen=True)
@@ -95,19 +98,20 @@ def _of(
     if not publications:
         for address in best_addresses(source, place):
             yield Destination(address, target.port, place, target.port)
-    for address in _usable(site, source, place) if publications else ():
-        for container, publication in publications:
-            if _serves(publication, address):
-                yield Destination(address, target.port, container, publication.container_port)
-                break
+        return
+    usable = list(_usable(site, source, place))
+    served = [address for address in usable if _server(publications, address)]
+    for address in served or usable:  # where none is, that is what the source has to find out
+        container, publication = _server(publications, address) or publications[0]
+        yield Destination(address, target.port, container, publication.container_port)
 
 
 def _at(site: Site, source: Place, address: str, target: Target, protocol: Protocol) -> Destination:
     place = source if is_loopback(address) else _owner(site, source, address)
     if place is not None:
-        for container, publication in _publications(site, place, target.port, protocol):
-            if _serves(publication, address):
-                return Destination(address, target.port, container, publication.container_port)
+        publications = list(_publications(site, place, target.port, protocol))
+        if server := _server(publications, address):
+            return Destination(address, target.port, server[0], server[1].container_port)
     return Destination(address, target.port, place, target.port)
 
 
@@ -125,9 +129,7 @@ def host_of(topology: Topology, place: Place) -> str:
     return container.host if container and place.kind == "container" else place.name
 
 
-def _publications(
-    site: Site, place: Place, port: int, protocol: Protocol
-) -> Iterator[tuple[Place, Publication]]:
+def _publications(site: Site, place: Place, port: int, protocol: Protocol) -> Iterator[Published]:
     """Of this port of a host: by which containers, and as what."""
     for name, container in site.topology.containers.items():
         if place.kind != "container" and container.host == place.name:
@@ -136,11 +138,16 @@ def _publications(
                     yield site.places[name], each
 
 
-def _serves(publication: Publication, address: str) -> bool:
-    given = publication.host_ip
-    if given in _ANY:
-        return not given or family_of(given) == family_of(address)
-    return ipaddress.ip_address(given) == ipaddress.ip_address(address)
+def _server(publications: Sequence[Published], address: str) -> Published | None:
+    """Who answers at that address of the host: a container that has one of its IP version."""
+    for container, publication in publications:
+        given = publication.host_ip
+        same = given and ipaddress.ip_address(given) == ipaddress.ip_address(address)
+        family = family_of(address)
+        every = not given or (given in _ANY and family_of(given) == family)
+        if (same or every) and container.address(family):
+            return container, publication
+    return None
 
 
 def _usable(site: Site, source: Place, host: Place) -> Iterator[str]:

@@ -14,12 +14,12 @@ from .place import Place
 from .probes import Answer, Call, converse, token
 from .targets import Destination
 
-_PATIENCE = 1.0
+LONG_ENOUGH = 1.0
 """Seconds; what is lost on the way was lost before that."""
 
 
 def trace_ping(
-    networks: Networks, source: Place, destination: Destination, within: float = _PATIENCE
+    networks: Networks, source: Place, destination: Destination, within: float
 ) -> tuple[Fate, Journey]:
     """What becomes of a ping, and where it passes. Raises `OSError`, `LabError`."""
     mark = new_token()
@@ -36,7 +36,7 @@ def trace_call(
     source: Place,
     destination: Destination,
     call: Call,
-    within: float = _PATIENCE,
+    within: float,
 ) -> tuple[Answer, Journey]:
     """The same for a call by TCP, UDP or HTTP."""
     mark = token()
