@@ -29,11 +29,11 @@ def address_findings(topology: Topology) -> Iterator[Finding]:
 
 
 def _overlapping(topology: Topology, network: str, segment: Segment, end: End) -> Iterator[Finding]:
-    for subnet in subnets_of(topology.networks[network]):
+    for number, subnet in subnets_of(topology.networks[network]).items():
         met = next((other for other in segment.subnets.values() if overlap(subnet, other)), None)
         if met is not None:
             message = (
                 f"overlapping subnets on {end.node}: {subnet}, and {met} of its link at {end}; "
                 f"write another one, such as {free_subnet(topology, subnet)}"
             )
-            yield Finding(("networks", network, "subnets"), message, _SECTIONS)
+            yield Finding(("networks", network, "subnets", number), message, _SECTIONS)

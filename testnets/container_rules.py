@@ -45,11 +45,11 @@ def _generator_findings(
     wrong = [*wrong_hosts(topology, location, hosts)]
     wrong += [
         Finding(
-            (*location, "networks"),
+            (*location, "networks", place),
             no_such("network", name, topology.networks),
             names_of("networks"),
         )
-        for name in networks
+        for place, name in enumerate(networks)
         if name not in topology.networks
     ]
     yield from wrong
@@ -86,10 +86,10 @@ def _of_container(
     if container.publish and not container.networks:
         message = "it publishes a port, but is on no network: write networks: [...]"
         yield Finding((*location, "publish"), message)
-    for publication in container.publish:
+    for number, publication in enumerate(container.publish):
         if publication.host_ip and not is_address(publication.host_ip):
             message = f"{quoted(publication.host_ip)} is no address: write 127.0.0.1"
-            yield Finding((*location, "publish"), message)
+            yield Finding((*location, "publish", number), message)
     for number, membership in enumerate(container.networks):
         where = (*location, "networks", number)
         earlier = {other.network for other in container.networks[:number]}
@@ -109,21 +109,20 @@ def _of_membership(
     if host and host not in network_hosts(topology, name):
         message = f"{quoted(name)} is not on {host}: write hosts: [..., {host}] in the network"
         yield Finding(location, message, ("networks", "nodes"))
-    for text in membership.ips:
-        yield from _wrong_ip(location, name, network, text)
+    for number, text in enumerate(membership.ips):
+        yield from _wrong_ip((*location, "ips", number), name, network, text)
     if membership.mac and not _MAC.fullmatch(membership.mac):
         message = f'{quoted(membership.mac)} is no MAC: write "02:00:00:00:00:0a"'
         yield Finding((*location, "mac"), message)
 
 
-def _wrong_ip(location: Location, name: str, network: Network, text: str) -> Iterator[Finding]:
-    where = (*location, "ips")
+def _wrong_ip(where: Location, name: str, network: Network, text: str) -> Iterator[Finding]:
     plain = text.partition("/")[0]
     if not is_address(plain):
         yield Finding(where, f"{quoted(text)} is no IP address: write one like 10.1.0.7")
         return
     address = ipaddress.ip_address(plain)
-    subnets = subnets_of(network)
+    subnets = subnets_of(network).values()
     if subnets and not any(address in subnet for subnet in subnets):
         within = " or ".join(str(subnet) for subnet in subnets)
         message = f"{address} is not in {quoted(name)}: write an address of {within}"
@@ -169,11 +168,11 @@ def _addresses_taken(placed: list[_Placed]) -> Iterator[Finding]:
     taken: dict[tuple[str, str, str], str] = {}
     for name, container, location in placed:
         for number, membership in enumerate(container.networks):
-            for text in membership.ips:
+            for at, text in enumerate(membership.ips):
                 key = (container.host, membership.network, text.partition("/")[0])
                 if key in taken:
                     message = f"{key[2]} is the address of {taken[key]} already: write another one"
-                    where = (*location, "networks", number, "ips")
+                    where = (*location, "networks", number, "ips", at)
                     yield Finding(where, message, ("containers", "nodes"))
                 taken.setdefault(key, name)
 
@@ -187,14 +186,14 @@ def _full_networks(topology: Topology, placed: list[_Placed]) -> Iterator[Findin
             count[key] = count.get(key, 0) + 1
     for (name, host), wanted in count.items():
         network = topology.networks.get(name)
-        for subnet in subnets_of(network) if network is not None else ():
+        for number, subnet in subnets_of(network).items() if network is not None else ():
             room = max(0, subnet.num_addresses - _NOT_FOR_CONTAINERS)
             if wanted > room:
                 message = (
                     f"{subnet} has room for {room} containers, and {wanted} of {host} are on it: "
                     f"write a shorter prefix, such as /{_prefix_for(wanted, subnet.max_prefixlen)}"
                 )
-                where = ("networks", name, "subnets")
+                where = ("networks", name, "subnets", number)
                 yield Finding(where, message, ("containers", "nodes", "generate"))
 
 

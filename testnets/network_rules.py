@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, product
 
 from .expanding import host_names, network_hosts
 from .link_rules import is_interface, wrong_interface
@@ -22,9 +22,10 @@ def network_findings(topology: Topology) -> Iterator[Finding]:
     yield from _overlapping(topology)
 
 
-def subnets_of(network: Network) -> list[Subnet]:
-    """Those that can be read."""
-    return [net for text in network.subnets if (net := read_subnet(text)) is not None]
+def subnets_of(network: Network) -> dict[int, Subnet]:
+    """Those that can be read, by their place in the list."""
+    found = {number: read_subnet(text) for number, text in enumerate(network.subnets)}
+    return {number: subnet for number, subnet in found.items() if subnet is not None}
 
 
 def read_subnet(text: str) -> Subnet | None:
@@ -42,14 +43,15 @@ def overlap(one: Subnet, other: Subnet) -> bool:
 
 def wrong_hosts(topology: Topology, location: Location, hosts: Sequence[str]) -> Iterator[Finding]:
     """Names in `hosts` that are no host's."""
-    for name in hosts:
+    for number, name in enumerate(hosts):
+        where = (*location, "hosts", number)
         node = topology.nodes.get(name)
         if node is None:
             message = no_such("host", name, host_names(topology))
-            yield Finding((*location, "hosts"), message, names_of("nodes"))
+            yield Finding(where, message, names_of("nodes"))
         elif node.kind != "host":
             message = f"{quoted(name)} is a node of kind {node.kind}: name one of kind host"
-            yield Finding((*location, "hosts"), message, ("nodes",))
+            yield Finding(where, message, ("nodes",))
 
 
 def _of_network(topology: Topology, location: Location, network: Network) -> Iterator[Finding]:
@@ -66,13 +68,13 @@ def _of_network(topology: Topology, location: Location, network: Network) -> Ite
         return
     if not network.subnets:
         yield Finding(location, f"it has no subnet: write {EXAMPLE}")
-    for text in network.subnets:
+    for number, text in enumerate(network.subnets):
         if read_subnet(text) is None:
-            yield Finding((*location, "subnets"), wrong_subnet(text))
-    for one, other in combinations(subnets_of(network), 2):
+            yield Finding((*location, "subnets", number), wrong_subnet(text))
+    for (_, one), (number, other) in combinations(subnets_of(network).items(), 2):
         if overlap(one, other):
             message = f"overlapping subnets: {one} and {other}; leave one of them out"
-            yield Finding((*location, "subnets"), message)
+            yield Finding((*location, "subnets", number), message)
     if network.bridge and not is_interface(network.bridge):
         yield Finding((*location, "bridge"), wrong_interface(network.bridge))
     if network.mtu and not 68 <= network.mtu <= 65535:
@@ -96,26 +98,27 @@ def _overlapping(topology: Topology) -> Iterator[Finding]:
 
     Where one is internal the host has no address in it, and so no route.
     """
-    seen: list[tuple[str, Sequence[str], list[Subnet]]] = []
+    seen: list[tuple[str, Sequence[str], dict[int, Subnet]]] = []
     for name, network in topology.networks.items():
         if network.internal:
             continue
         hosts, subnets = network_hosts(topology, name), subnets_of(network)
         for other, others_hosts, others_subnets in seen:
-            met = [(a, b) for a in subnets for b in others_subnets if overlap(a, b)]
-            host = next((host for host in hosts if host in others_hosts), None) if met else None
-            if host is not None:
+            pairs = product(subnets.items(), others_subnets.values())
+            met = next(((at, one, two) for (at, one), two in pairs if overlap(one, two)), None)
+            host = next((host for host in hosts if host in others_hosts), None)
+            if met is not None and host is not None:
                 message = (
-                    f'overlapping subnets on {host}: {met[0][0]} and {met[0][1]} of "{other}"; '
-                    f"write another one, such as {free_subnet(topology, met[0][0])}"
+                    f'overlapping subnets on {host}: {met[1]} and {met[2]} of "{other}"; '
+                    f"write another one, such as {free_subnet(topology, met[1])}"
                 )
-                yield Finding(("networks", name, "subnets"), message, ("nodes",))
+                yield Finding(("networks", name, "subnets", met[0]), message, ("nodes",))
         seen.append((name, hosts, subnets))
 
 
 def free_subnet(topology: Topology, like: Subnet) -> str:
     """A subnet no network of the topology has, of the usual size."""
-    taken = [net for network in topology.networks.values() for net in subnets_of(network)]
+    taken = [net for network in topology.networks.values() for net in subnets_of(network).values()]
     pool, prefix = ("10.0.0.0/8", 24) if like.version == 4 else ("fd00::/16", 64)
     start = ipaddress.ip_network(pool)
     candidates = (net for net in start.subnets(new_prefix=prefix))

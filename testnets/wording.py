@@ -33,6 +33,8 @@ def key_in_file(field: str) -> str:
 
 
 def _missing(error: Mapping[str, Any]) -> str:
+    if isinstance(error["loc"][-1], int):
+        return _ends(error)
     key = key_in_file(str(error["loc"][-1]))
     return f'"{key}" is missing: write {_EXAMPLES.get(key, f"{key}: ...")}'
 

@@ -15,6 +15,8 @@ import yaml
 
 from .problems import Problem, TopologyError
 
+_DEEPEST = 100
+"""Values in each other."""
 _MOST = 200_000
 """Values in a file: more is a mistake, or aliases that repeat each other."""
 
@@ -65,10 +67,24 @@ class Item:
         return Item(value, self.line, self.where, broken)
 
 
+class _TooDeepError(Exception):
+    """No topology is nested like this."""
+
+
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Leaves every scalar a text: which of them is a number is decided here."""
 
     yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012 as in its base
+    _depth = 0
+
+    def descend_resolver(self, current_node: object, current_index: object) -> None:
+        """Called on the way into each value: libyaml's binding would recurse until it crashes."""
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise _TooDeepError
+
+    def ascend_resolver(self) -> None:
+        self._depth -= 1
 
 
 def item_of(value: object, where: str = "") -> Item:
@@ -95,7 +111,7 @@ def compose(text: str, file: str) -> tuple[Item, list[Problem]]:
         root = loader.get_single_node()
     except yaml.YAMLError as error:
         raise TopologyError([_syntax(error, text, file)]) from None
-    except RecursionError:
+    except _TooDeepError:
         raise TopologyError([Problem(file, 1, "", "too many brackets: close some")]) from None
     finally:
         if loader is not None:
