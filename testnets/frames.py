@@ -24,7 +24,7 @@ _ICMP, _ICMPV6, _TCP = 1, 58, 6
 _ECHO_HEADER = 8
 _ECHOES: dict[int, Role] = {8: "question", 128: "question", 0: "answer", 129: "answer"}
 _ERRORS = {_ICMP: (3, 11, 12), _ICMPV6: (1, 2, 3, 4)}
-_SYN, _RST, _ACK = 0x02, 0x04, 0x10
+_SYN, _ACK = 0x02, 0x10
 _SOLICITATION, _ADVERTISEMENT = 135, 136  # RFC 4861
 _SEQUENCE = struct.Struct("!I")
 

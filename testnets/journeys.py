@@ -134,23 +134,17 @@ def _sightings(frames: Iterable[Frame], marks: Marks, wires: _Wires) -> list[Sig
 
 
 def _unanswered(frames: Iterable[Frame]) -> tuple[Query, ...]:
-    queries: dict[Query, bytes] = {}  # with the MAC of who asks
-    passing = set()  # a bridge passes on what others ask
+    queries: dict[Query, None] = {}
+    asking: dict[tuple[str, bytes], bool] = {}  # a node and a MAC: whether it asks, or passes on
     told = set()
     for frame in frames:
-        mac = frame.data[6:12]
         if address := asked_for(frame.data):
-            if frame.outgoing:
-                queries.setdefault(Query(frame.node, frame.interface, address), mac)
-            else:
-                passing.add((frame.node, mac))
+            # A bridge may send a query back where it came from: what counts is which was first.
+            if asking.setdefault((frame.node, frame.data[6:12]), frame.outgoing):
+                queries.setdefault(Query(frame.node, frame.interface, address))
         elif address := told_of(frame.data):
             told.add((frame.node, address))
-    return tuple(
-        one
-        for one, mac in queries.items()
-        if (one.node, one.address) not in told and (one.node, mac) not in passing
-    )
+    return tuple(one for one in queries if (one.node, one.address) not in told)
 
 
 def _wires(where: Map) -> _Wires:

@@ -19,7 +19,7 @@ LONG_ENOUGH = 1.0
 
 
 def trace_ping(
-    networks: Networks, source: Place, destination: Destination, within: float
+    networks: Networks, source: Place, destination: Destination, within: float = LONG_ENOUGH
 ) -> tuple[Fate, Journey]:
     """What becomes of a ping, and where it passes. Raises `OSError`, `LabError`."""
     mark = new_token()
@@ -36,7 +36,7 @@ def trace_call(
     source: Place,
     destination: Destination,
     call: Call,
-    within: float,
+    within: float = LONG_ENOUGH,
 ) -> tuple[Answer, Journey]:
     """The same for a call by TCP, UDP or HTTP."""
     mark = token()
