@@ -29,7 +29,7 @@ def unanswered(
             ping = Ping(networks.of(source), one.address, target)
             (fate,) = testnet.lab.call(exchange, [ping], one.family, within, new_token())
             if not fate.reached:
-                again, journey = trace_ping(networks, place, one)
+                again, journey = trace_ping(networks, place, one, within)
                 seen = told(journey, place, one, reached=again.reached)
                 lines.append(f"ping from {source} to {to} at {one.address}: {fate}{seen}")
     return "\n".join(lines)
