@@ -25,7 +25,8 @@ def open_outside(standing: Standing, directory: Path) -> int:
     The commands lie in a directory of its own below `directory` as long as it runs.
     """
     with tempfile.TemporaryDirectory(dir=directory, prefix="shell-") as place:
-        argv, environ = _prepared(Path(place), standing.name, standing.doors)
+        _write(Path(place), standing.name, standing.doors)
+        argv, environ = _shell(Path(place), standing.name)
         path = f"{environ[entering.COMMANDS]}:{os.environ.get('PATH', os.defpath)}"
         shell = subprocess.Popen(argv, env={**os.environ, **environ, "PATH": path})
         return _status_of(shell)
@@ -46,13 +47,6 @@ def open_inside(standing: Standing, node: str) -> NoReturn:
         once_inside=lambda: _write(place, f"{standing.name} {node}", doors),
         environ={**environ, "PATH": path},
     )
-
-
-def _prepared(
-    place: Path, prompt: str, doors: Mapping[str, Door]
-) -> tuple[list[str], dict[str, str]]:
-    _write(place, prompt, doors)
-    return _shell(place, prompt)
 
 
 def _write(place: Path, prompt: str, doors: Mapping[str, Door]) -> None:

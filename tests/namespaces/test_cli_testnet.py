@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -131,6 +132,18 @@ def _ended(pidfd: int) -> bool:
     waiting = poll()
     waiting.register(pidfd, POLLIN)
     return bool(waiting.poll(20_000))
+
+
+def test_a_command_killed_half_way_stands_in_nobodys_way(pynet: Commands) -> None:
+    with pynet.running("up", "two.yaml") as up:
+        deadline = time.monotonic() + 20
+        while not list(pynet.runtime.glob("pynet/testnets/two.*")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        up.kill()
+        up.wait()
+    assert labs(pynet) == []
+    assert pynet("up", "two.yaml", "--detach").stderr == ""
 
 
 def test_down_ends_the_command_that_keeps_a_lab(pynet: Commands) -> None:
