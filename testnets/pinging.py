@@ -8,7 +8,7 @@ from .echoing import Ping, exchange, new_token
 from .networks import Networks
 from .targets import destinations
 from .topology import Family, Target
-from .tracing import told, trace_ping
+from .tracing import LONG_ENOUGH, told, trace_ping
 
 if TYPE_CHECKING:
     from .testnet import Testnet
@@ -29,7 +29,7 @@ def unanswered(
             ping = Ping(networks.of(source), one.address, target)
             (fate,) = testnet.lab.call(exchange, [ping], one.family, within, new_token())
             if not fate.reached:
-                again, journey = trace_ping(networks, place, one, within)
+                again, journey = trace_ping(networks, place, one, min(within, LONG_ENOUGH))
                 seen = told(journey, place, one, reached=again.reached)
                 lines.append(f"ping from {source} to {to} at {one.address}: {fate}{seen}")
     return "\n".join(lines)
