@@ -53,20 +53,22 @@ def _generator_findings(
         if name not in topology.networks
     ]
     yield from wrong
-    for name, container in _first_of_each_host(topology, number).items() if not wrong else ():
-        yield from _of_container(topology, location, container, name)
+    for container in _one_of_each_host(topology, number) if not wrong else ():
+        if container.host:
+            yield from _of_networks(topology, location, container, container.host)
+        else:
+            message = "no host has all its networks: write hosts, and the same in the networks"
+            yield Finding(location, message, ("nodes", "networks"))
 
 
-def _first_of_each_host(topology: Topology, number: int) -> dict[str, Container]:
+def _one_of_each_host(topology: Topology, number: int) -> list[Container]:
     """What is wrong with one of them is with all of its host."""
-    found: dict[str, tuple[str, Container]] = {}
-    for name, container in generated(topology, topology.generate[number]).items():
-        found.setdefault(container.host, (name, container))
-    return dict(found.values())
+    alike = generated(topology, topology.generate[number]).values()
+    return [*{container.host: container for container in alike}.values()]
 
 
 def _of_container(
-    topology: Topology, location: Location, container: Container, name: str = ""
+    topology: Topology, location: Location, container: Container
 ) -> Iterator[Finding]:
     hosts = host_names(topology)
     host = container.host or (hosts[0] if len(hosts) == 1 else "")
@@ -74,15 +76,20 @@ def _of_container(
     if not host:
         which = f"host: {hosts[0]}" if hosts else "one under nodes, h1: host"
         message = f"it has no host, and {'there are several' if hosts else 'there is none'}: write "
-        yield Finding(location, message + which, ("nodes", "networks"))
+        yield Finding(location, message + which, ("nodes",))
     elif node is None:
         message = no_such("host", host, hosts)
         yield Finding((*location, "host"), message, names_of("nodes"))
-        host = ""
     elif node.kind != "host":
         message = f"{quoted(host)} is a node of kind {node.kind}: name one of kind host"
         yield Finding((*location, "host"), message, ("nodes",))
-        host = ""
+    yield from _of_networks(topology, location, container, host if host in hosts else "")
+
+
+def _of_networks(
+    topology: Topology, location: Location, container: Container, host: str
+) -> Iterator[Finding]:
+    """What it is on, and what it publishes; `host` is empty where that is wrong already."""
     if container.publish and not container.networks:
         message = "it publishes a port, but is on no network: write networks: [...]"
         yield Finding((*location, "publish"), message)

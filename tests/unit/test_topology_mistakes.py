@@ -342,6 +342,13 @@ MISTAKES = {
         "generate.networks",
         '"web"',
     ),
+    "generator without a host": Mistake(
+        "  db: {hosts: [h2], subnets: [10.2.0.0/24]}",
+        "  db: {hosts: [h2], subnets: [10.2.0.0/24]}\n  one: {hosts: [h1], subnets: 10.3.0.0/24}\n"
+        "generate: {containers: 2, networks: [db, one]} @@",
+        "generate",
+        "no host has all its networks: write hosts",
+    ),
     "generator of more than there is room for": Mistake(
         "[10.2.0.0/24]}",
         "[10.2.0.0/24]} @@\ngenerate: {containers: 300, networks: db}",
