@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Literal
 
 from ..kernel import links
@@ -34,15 +35,16 @@ def _echoes(
     networks: Networks, source: Place, found: Sequence[Destination], check: Deny
 ) -> list[str]:
     network = networks.of(source.name)
-    under_way = []
-    for one in found:  # all at a time: each takes as long as the check may
-        target = networks.of(one.place.name) if one.place else None
-        pings = [Ping(network, one.address, target)]
-        forked = networks.testnet.lab.fork_call(
-            exchange, pings, one.family, check.within, new_token()
-        )
-        under_way.append((one, forked))
-    fates = [(one, fate) for one, forked in under_way for fate in forked.wait()]
+    with ExitStack() as ending:
+        under_way = []
+        for one in found:  # all at a time: each takes as long as the check may
+            target = networks.of(one.place.name) if one.place else None
+            pings = [Ping(network, one.address, target)]
+            forked = networks.testnet.lab.fork_call(
+                exchange, pings, one.family, check.within, new_token()
+            )
+            under_way.append((one, ending.enter_context(forked)))
+        fates = [(one, fate) for one, forked in under_way for fate in forked.wait()]
     return [
         f"{source.name} pinged {one.address} ({check.to}), and was answered"
         for one, fate in fates

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from .echoing import Fate, Ping, exchange, new_token
@@ -66,15 +67,16 @@ def _failed(
     networks: Networks, pairs: dict[int, list[Pair]], within: float
 ) -> list[tuple[Pair, Fate]]:
     """One process for each IP version: they are both at work at a time."""
-    under_way = []
-    for family, here in pairs.items():
-        pings = [
-            Ping(networks.of(pair.source.name), pair.destination.address, networks.of(target))
-            for pair, target in zip(here, _targets(here), strict=True)
-        ]
-        forked = networks.testnet.lab.fork_call(_unreached, pings, family, within)
-        under_way.append((here, forked))
-    fates = [(here, forked.wait()) for here, forked in under_way]
+    with ExitStack() as ending:
+        under_way = []
+        for family, here in pairs.items():
+            pings = [
+                Ping(networks.of(pair.source.name), pair.destination.address, networks.of(target))
+                for pair, target in zip(here, _targets(here), strict=True)
+            ]
+            forked = networks.testnet.lab.fork_call(_unreached, pings, family, within)
+            under_way.append((here, ending.enter_context(forked)))
+        fates = [(here, forked.wait()) for here, forked in under_way]
     return [(here[number], fate) for here, bad in fates for number, fate in bad.items()]
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from pynet.testnets.checking import Outcome, run_checks
+from pynet.testnets.features import lacking
 from pynet.testnets.place import Place
 from pynet.testnets.reading import parse
 from pynet.testnets.testnet import Testnet
@@ -240,6 +241,18 @@ def test_a_link_is_impaired_for_a_while(site: Testnet) -> None:
     )
     found = run_checks(site, topology(check).checks)
     assert [one.passed for one in found] == [True, True], found
+
+
+def test_an_impairment_that_this_kernel_cannot_make_is_skipped(site: Testnet) -> None:
+    check = (
+        'fault: {impair: {"h1 -- sw": {delay: 10ms}}}\n'
+        "    expect: [{mesh: [h1, r1]}]\n"
+        "    heals: [{mesh: [h1, r1]}]"
+    )
+    found = run_checks(site, topology(check).checks)
+    reason = lacking("netem")
+    assert [one.skipped for one in found] == ([True] if reason else [False, False])
+    assert [one.message for one in found] == ([reason] if reason else ["", ""])
 
 
 def test_progress_tells_what_begins(site: Testnet) -> None:
