@@ -25,7 +25,7 @@ def lacking(feature: str) -> str:
     if feature not in FEATURES:
         near = get_close_matches(feature, FEATURES, n=1)
         guess = f"; did you mean {near[0]!r}?" if near else ""
-        raise LabError(f"{feature!r} is no feature{guess} They are: {', '.join(FEATURES)}")
+        raise LabError(f"{feature!r} is no feature{guess}. They are: {', '.join(FEATURES)}")
     return _lacking(feature)
 
 
