@@ -4,25 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from pynet.testnets import topology as model
 from pynet.testnets.differences import differences, links_of
 from pynet.testnets.expanding import expanded
 from pynet.testnets.network_config import bridge_name, calls, conflist
+from pynet.testnets.notation import parse_link
+from pynet.testnets.topology import (
+    Container,
+    Membership,
+    Network,
+    Node,
+    Publication,
+    Topology,
+)
 
-WEB = model.Network(subnets=("10.1.0.0/24",))
-BACK = model.Network(subnets=("10.2.0.0/24",), internal=True)
+WEB = Network(subnets=("10.1.0.0/24",))
+BACK = Network(subnets=("10.2.0.0/24",), internal=True)
 
 
-def topology(**changes: Any) -> model.Topology:
+def topology(**changes: Any) -> Topology:
     whole: dict[str, Any] = {
-        "nodes": {"h1": model.Node(), "h2": model.Node()},
-        "links": (model.Link(ends=(model.End(node="h1"), model.End(node="h2"))),),
+        "nodes": {"h1": Node(), "h2": Node()},
+        "links": (parse_link("h1 -- h2"),),
         "networks": {"web": WEB},
-        "containers": {
-            "a": model.Container(host="h1", networks=(model.Membership(network="web"),))
-        },
+        "containers": {"a": Container(host="h1", networks=(Membership(network="web"),))},
     }
-    return expanded(model.Topology(**{**whole, **changes}))
+    return expanded(Topology(**{**whole, **changes}))
 
 
 def test_the_same_differs_in_nothing() -> None:
@@ -30,7 +36,7 @@ def test_the_same_differs_in_nothing() -> None:
 
 
 def test_what_is_on_a_node_goes_and_comes_with_it() -> None:
-    nodes = {"h1": model.Node(sysctls={"net.ipv4.ip_forward": "1"}), "h2": model.Node()}
+    nodes = {"h1": Node(sysctls={"net.ipv4.ip_forward": "1"}), "h2": Node()}
     change = differences(topology(), topology(nodes=nodes))
     assert change.nodes_gone == change.nodes_new == ("h1",)
     assert change.links_gone == change.links_new == ("h1 -- h2",)
@@ -39,22 +45,19 @@ def test_what_is_on_a_node_goes_and_comes_with_it() -> None:
 
 
 def test_addresses_of_a_node_can_change_while_it_stays() -> None:
-    nodes = {"h1": model.Node(addresses={"eth1": ("192.0.2.1/24",)}), "h2": model.Node()}
+    nodes = {"h1": Node(addresses={"eth1": ("192.0.2.1/24",)}), "h2": Node()}
     assert differences(topology(), topology(nodes=nodes)).described() == []
 
 
 def test_two_links_between_the_same_nodes_have_names_of_their_own() -> None:
-    link = model.Link(ends=(model.End(node="h1"), model.End(node="h2")))
+    link = parse_link("h1 -- h2")
     assert list(links_of(topology(links=(link, link)))) == ["h1 -- h2", "h1:eth2 -- h2:eth2"]
 
 
 def test_plugins_are_called_for_what_they_can_do() -> None:
-    container = model.Container(
-        networks=(
-            model.Membership(network="back"),
-            model.Membership(network="web", mac="02:00:00:00:00:01"),
-        ),
-        publish=(model.Publication(host_port=8080, container_port=80, host_ip="127.0.0.1"),),
+    container = Container(
+        networks=(Membership(network="back"), Membership(network="web", mac="02:00:00:00:00:01")),
+        publish=(Publication(host_port=8080, container_port=80, host_ip="127.0.0.1"),),
     )
     networks = {"web": WEB, "back": BACK}
     (back,) = calls(networks, container, 0)
@@ -67,9 +70,9 @@ def test_plugins_are_called_for_what_they_can_do() -> None:
 
 
 def test_one_network_only_is_the_way_out_and_publishes() -> None:
-    both = model.Container(
-        networks=(model.Membership(network="web"), model.Membership(network="more")),
-        publish=(model.Publication(host_port=8080, container_port=80),),
+    both = Container(
+        networks=(Membership(network="web"), Membership(network="more")),
+        publish=(Publication(host_port=8080, container_port=80),),
     )
     (second,) = calls({"web": WEB, "more": WEB}, both, 1)
     assert second["isGateway"]
@@ -77,11 +80,11 @@ def test_one_network_only_is_the_way_out_and_publishes() -> None:
 
 
 def test_a_list_of_plugins_is_taken_as_it_is() -> None:
-    given = model.Network(plugins=({"type": "loopback"},))
+    given = Network(plugins=({"type": "loopback"},))
     assert conflist("own", given)["plugins"] == [{"type": "loopback"}]
 
 
 def test_a_bridge_has_a_name_the_kernel_takes() -> None:
     assert bridge_name("web", WEB) == "br-web"
     assert len(bridge_name("a-rather-long-network", WEB)) <= 15
-    assert bridge_name("web", model.Network(bridge="cni0")) == "cni0"
+    assert bridge_name("web", Network(bridge="cni0")) == "cni0"
