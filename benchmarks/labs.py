@@ -11,11 +11,11 @@ from pathlib import Path
 
 from measure import Row, alternate, medians, milliseconds, quotient
 
-from pynet.testnets.builder import Topo
-from pynet.testnets.checking import run_checks
+from pynet.testnets.checks.checking import run_checks
 from pynet.testnets.lab import CommandFailed, Lab, LabError
+from pynet.testnets.spec.builder import Topo
+from pynet.testnets.spec.topology import Topology
 from pynet.testnets.testnet import Testnet
-from pynet.testnets.topology import Topology
 
 HOSTS = 10
 CONTAINERS = 100
@@ -46,7 +46,7 @@ _TEST_FILE = f"""
 import pytest
 
 from pynet.testnets import topology
-from pynet.testnets.builder import Topo
+from pynet.testnets.spec.builder import Topo
 
 SMALL = Topo("small").host("a").host("b").link("a:eth0", "b:eth0").build()
 

@@ -40,7 +40,7 @@ class Testnets(LazyGroup):
 def _end_with(ctx: click.Context, error: Exception) -> None:
     """Does not return where the error is one of labs."""
     from ..testnets.forked import LabError
-    from ..testnets.problems import TopologyError
+    from ..testnets.spec.problems import TopologyError
 
     if isinstance(error, TopologyError):
         for problem in error.problems:

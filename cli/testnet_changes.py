@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..testnets.topology import Topology
+    from ..testnets.spec.topology import Topology
     from ..testnets.wiring import LiveLink
 
 
@@ -27,8 +27,8 @@ def mended(links: Iterable[LiveLink]) -> list[str]:
 
 def readdressed(old: Topology, new: Topology) -> list[str]:
     """The nodes of both (expanded) topologies that have other addresses or routes; in words."""
-    from ..testnets.addressing import addressing
     from ..testnets.differences import part_changes, parts
+    from ..testnets.spec.addressing import addressing
 
     less, more = part_changes(parts(addressing(old)), parts(addressing(new)))
     nodes = [node for node in new.nodes if node in old.nodes and (node in less or node in more)]

@@ -14,9 +14,9 @@ from .testnet_progress import Progress
 from .testnet_source import labs_and_files, source, standing
 
 if TYPE_CHECKING:
-    from ..testnets.checking import Outcome
+    from ..testnets.checks.checking import Outcome
+    from ..testnets.spec.topology import Check
     from ..testnets.testnet import Testnet
-    from ..testnets.topology import Check
 
 
 @click.command(
@@ -46,7 +46,7 @@ def check(ctx: click.Context, word: str, words: str, junit: Path | None, as_json
         outcomes = checked(testnet, chosen, quiet=as_json)
         name = testnet.topology.name
     if junit is not None:
-        from ..testnets.junit import junit as written
+        from ..testnets.checks.junit import junit as written
 
         junit.write_text(written(outcomes, name))
     if as_json:
@@ -77,7 +77,7 @@ def _chosen(checks: Sequence[Check], words: str) -> list[Check]:
     """Those with all the words in their titles. Raises `click.UsageError` where that is none."""
     chosen = [check for check in checks if all(word in _about(check) for word in words.split())]
     if checks and not chosen:
-        from ..testnets.checking import title
+        from ..testnets.checks.checking import title
 
         known = "; ".join(title(check) for check in checks)
         raise click.UsageError(f"no check has {words!r} in it; there is: {known}")
@@ -86,8 +86,8 @@ def _chosen(checks: Sequence[Check], words: str) -> list[Check]:
 
 def _about(check: Check) -> str:
     """Its title, and those of what a fault lets expect."""
-    from ..testnets.checking import title
-    from ..testnets.topology import Fault
+    from ..testnets.checks.checking import title
+    from ..testnets.spec.topology import Fault
 
     inner = (*check.expect, *check.heals) if isinstance(check, Fault) else ()
     return " ".join(title(each) for each in (check, *inner))
@@ -95,7 +95,7 @@ def _about(check: Check) -> str:
 
 def checked(testnet: Testnet, checks: Sequence[Check], *, quiet: bool) -> list[Outcome]:
     """Run them; unless `quiet`, say of each at once what became of it."""
-    from ..testnets.checking import run_checks, title
+    from ..testnets.checks.checking import run_checks, title
 
     outcomes: list[Outcome] = []
     for check in checks:

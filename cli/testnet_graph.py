@@ -46,12 +46,12 @@ def graph(word: str, form: str | None, output: Path | None) -> None:
     if output is None:
         click.echo(text, nl=not text.endswith("\n"))
     else:
-        output.write_text(text)
+        output.write_text(text, encoding="utf-8")
         click.echo(output)
 
 
 def _drawn(word: str, form: str) -> str:
-    from ..testnets.drawing import draw
+    from ..testnets.pictures.drawing import draw
 
     found = standing(word)
     if found is None:

@@ -11,7 +11,7 @@ from .output import json_option, print_json
 from .testnet_source import labs, links
 
 if TYPE_CHECKING:
-    from ..testnets.topology import Impairment
+    from ..testnets.spec.topology import Impairment
 
 
 @click.command(
@@ -54,7 +54,7 @@ def impair(name: str, link: str, settings: tuple[str, ...], clear: bool, as_json
 
 
 def _impairment(settings: tuple[str, ...]) -> Impairment:
-    from ..testnets.notation import parse_impairment
+    from ..testnets.spec.notation import parse_impairment
 
     try:
         return parse_impairment(" ".join(settings))

@@ -12,8 +12,8 @@ from click.shell_completion import CompletionItem
 from .lazy import did_you_mean
 
 if TYPE_CHECKING:
+    from ..testnets.spec.topology import Topology
     from ..testnets.standing import Standing
-    from ..testnets.topology import Topology
 
 _SUFFIXES = (".yaml", ".yml")
 
@@ -36,7 +36,7 @@ def source(word: str) -> Source:
 
     Raises `click.UsageError` where there is none, `TopologyError` where it is wrong.
     """
-    from ..testnets.reading import read
+    from ..testnets.spec.reading import read
 
     path = topology_path(word)
     return Source(path, read(path))

@@ -18,7 +18,7 @@ from .testnet_progress import Progress
 from .testnet_source import Source, files, source
 
 if TYPE_CHECKING:
-    from ..testnets.checking import Outcome
+    from ..testnets.checks.checking import Outcome
     from ..testnets.standing import Registry, Standing
     from ..testnets.testnet import Testnet
 

@@ -11,7 +11,7 @@ from .output import json_option, print_json
 from .testnet_source import files, source
 
 if TYPE_CHECKING:
-    from ..testnets.problems import Problem
+    from ..testnets.spec.problems import Problem
 
 
 @click.command(
@@ -37,7 +37,7 @@ def validate(ctx: click.Context, words: tuple[str, ...], schema: bool, as_json: 
     if bool(words) == schema:
         raise click.UsageError("give files to look at, or --schema")
     if schema:
-        from ..testnets.writing import schema as json_schema
+        from ..testnets.spec.writing import schema as json_schema
 
         click.echo(json.dumps(json_schema(), indent=2))
         return
@@ -55,7 +55,7 @@ def validate(ctx: click.Context, words: tuple[str, ...], schema: bool, as_json: 
 
 
 def _problems(word: str) -> list[Problem]:
-    from ..testnets.problems import TopologyError
+    from ..testnets.spec.problems import TopologyError
 
     try:
         source(word)

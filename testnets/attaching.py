@@ -23,7 +23,7 @@ from .lab import Container, Host, Lab, bind_new_network, plain_environment, unbi
 from .network_config import CNI_VERSION, calls, conflist, interface
 from .runtime import PluginFailed, Runtime, execute
 from .services import CONFIGURATION_DIR, root_of
-from .topology import Topology
+from .spec.topology import Topology
 
 Told = Callable[[int], object]
 """Is called with how many containers are done, each time there are more."""

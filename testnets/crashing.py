@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from .attaching import planned
 from .forked import LabError
 from .runtime import PluginFailed, Runtime
-from .topology import Container as Wanted
-from .topology import Membership
+from .spec.topology import Container as Wanted
+from .spec.topology import Membership
 
 if TYPE_CHECKING:
     from .lab import Container, Host

@@ -21,13 +21,13 @@ from typing import NamedTuple
 from . import gallery
 from .attaching import Attached, planned
 from .demo_web import PORT, fetch_page, page_for, serve_page, url
-from .drawing import draw
 from .installed import PYNET, install, start_daemon
 from .lab import CommandFailed, LabError
+from .pictures.drawing import draw
 from .place import Place
-from .reading import read
+from .spec.reading import read
+from .spec.topology import Topology
 from .testnet import Testnet
-from .topology import Topology
 
 TOPOLOGY = "published-ports"
 NETWORK = "web"

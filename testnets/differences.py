@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from .addressing import Addressing
 from .plumbing import Part, Port
-from .routing import Route
-from .topology import Container, Impairment, Link, Node, Topology
+from .spec.addressing import Addressing
+from .spec.routing import Route
+from .spec.topology import Container, Impairment, Link, Node, Topology
 
 V = TypeVar("V")
 

@@ -17,13 +17,13 @@ from .features import lacking
 from .marks import TOPOLOGY
 from .naming import resolve_names
 from .net import Net
-from .reading import TopologyError, read
+from .spec.reading import TopologyError, read
+from .spec.topology import Topology
 from .standing import Registry, described
 from .testnet import Testnet
-from .topology import Topology
 
 if TYPE_CHECKING:
-    from .builder import Topo
+    from .spec.builder import Topo
 
 Source: TypeAlias = "str | Path | Topology | Topo"
 

@@ -10,11 +10,11 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from . import units
 from .features import lacking
 from .forked import LabError
 from .lab import plain_environment
-from .topology import Impairment
+from .spec import units
+from .spec.topology import Impairment
 
 _QUEUED = 10_000
 """Packets that netem holds at most; a gigabit of full ones is on its way for 120 ms."""

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from .builder import Topo
-    from .topology import Topology
+    from .spec.builder import Topo
+    from .spec.topology import Topology
 
 TOPOLOGY = "pynet_topology"
 NEEDS = "pynet_needs"

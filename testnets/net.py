@@ -15,13 +15,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from . import naming, notation
-from .capturing import capture
-from .checking import Outcome, run_checks
+from . import naming
+from .checks.capturing import capture
+from .checks.checking import Outcome, run_checks
+from .checks.pinging import unanswered
 from .crashing import Command, Crash, crash
-from .pinging import unanswered
-from .topology import Check, Deny, Family, Impairment, Mesh, Mtu, Reach, Target, Topology
-from .topology import Path as Way
+from .spec import notation
+from .spec.topology import Check, Deny, Family, Impairment, Mesh, Mtu, Reach, Target, Topology
+from .spec.topology import Path as Way
 
 if TYPE_CHECKING:
     from .place import Place

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .topology import Container, Network, Publication
+from .spec.topology import Container, Network, Publication
 
 CNI_VERSION = "1.1.0"
 _LONGEST = 15

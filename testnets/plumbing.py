@@ -21,7 +21,7 @@ from ..kernel.rtnl import RTM_NEWLINK, Operation, u32
 from ..kernel.rtnl_socket import Socket
 from . import syscalls
 from .lab import bind_new_network
-from .routing import Route
+from .spec.routing import Route
 
 _VETH_INFO_PEER = 1  # linux/veth.h
 _TOGETHER = 64

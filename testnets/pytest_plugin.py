@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .net import Net
 
 _MARKERS = (
-    f"{TOPOLOGY}(source, scope): the lab of a test; made by pynet.testnets.topology",
+    f"{TOPOLOGY}(source, scope): the lab of a test; made by pynet.testnets.spec.topology",
     f"{NEEDS}(*features): skipped where the kernel lacks one; made by pynet.testnets.needs",
 )
 

@@ -8,17 +8,17 @@ from typing import Any
 
 from ..model.errors import CniError
 from . import attaching, detached, services
-from .addressing import addressing
 from .attaching import Attached, Workers
 from .differences import Differences, differences, links_of, part_changes, parts, without
-from .expanding import expanded
 from .features import lacking
 from .forked import LabError
 from .impairments import possible
 from .lab import Host, Lab, unbind_network
 from .place import Place
 from .plumbing import NETWORKS, Part, Port, Work, carry_out
-from .topology import Topology
+from .spec.addressing import addressing
+from .spec.expanding import expanded
+from .spec.topology import Topology
 from .wiring import LiveLink, Wiring, treat
 
 Progress = Callable[[str], object]

@@ -8,11 +8,11 @@ from typing import Any
 
 from ..kernel import namespaces
 from . import impairments
-from .addressing import Addressing
 from .impairments import Treatment
 from .lab import Lab
 from .plumbing import NETWORKS, Gate, Pair, Part, Port, Work, carry_out, opened
-from .topology import Impairment, Link, Topology
+from .spec.addressing import Addressing
+from .spec.topology import Impairment, Link, Topology
 
 
 class Wiring:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pynet.testnets.drawing import FORMATS, draw
-from pynet.testnets.reading import parse
+from pynet.testnets.pictures.drawing import FORMATS, draw
+from pynet.testnets.spec.reading import parse
 from pynet.testnets.testnet import Testnet
 
 TOPOLOGY = """

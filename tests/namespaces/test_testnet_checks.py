@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from pynet.testnets.checking import Outcome, run_checks
+from pynet.testnets.checks.checking import Outcome, run_checks
 from pynet.testnets.features import lacking
 from pynet.testnets.place import Place
-from pynet.testnets.reading import parse
+from pynet.testnets.spec.reading import parse
+from pynet.testnets.spec.topology import Topology
 from pynet.testnets.testnet import Testnet
-from pynet.testnets.topology import Topology
 
 NODES = """
 nodes: {h1: host, h2: host, sw: switch, r1: router, ext: external}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pynet.testnets.capturing import capture
+from pynet.testnets.checks.capturing import capture
 from pynet.testnets.forked import LabError
 from pynet.testnets.lab import Lab
 from pynet.testnets.place import Place

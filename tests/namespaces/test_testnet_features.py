@@ -12,8 +12,8 @@ from pynet.testnets import impairments
 from pynet.testnets.features import FEATURES, lacking
 from pynet.testnets.forked import LabError
 from pynet.testnets.impairments import treatment
+from pynet.testnets.spec.topology import Impairment, Topology
 from pynet.testnets.testnet import Testnet
-from pynet.testnets.topology import Impairment, Topology
 
 
 @pytest.mark.parametrize("feature", FEATURES)

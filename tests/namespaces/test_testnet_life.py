@@ -29,9 +29,9 @@ from testnet_scenes import (
 
 from pynet.testnets import testnet as bringing_up
 from pynet.testnets.forked import Forked, LabError
+from pynet.testnets.spec.topology import Impairment, Network, Node, Topology
 from pynet.testnets.standing import birth
 from pynet.testnets.testnet import Testnet
-from pynet.testnets.topology import Impairment, Network, Node, Topology
 
 SOURCES = Path(__file__).parents[2] / "src"
 SLEEP = ("sleep", "1000")
@@ -217,7 +217,7 @@ def test_another_process_of_the_same_number_is_not_taken_for_the_lab() -> None:
 def test_one_that_does_not_stay_ends_with_its_maker() -> None:
     program = (
         "import json, sys, time; from pynet.testnets.testnet import Testnet;"
-        "from pynet.testnets.topology import Topology;"
+        "from pynet.testnets.spec.topology import Topology;"
         "net = Testnet.up(Topology.model_validate_json(sys.argv[1]));"
         "print(net.lab.pid, flush=True); time.sleep(1000)"
     )

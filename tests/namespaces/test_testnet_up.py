@@ -12,8 +12,7 @@ import pytest
 from testnet_scenes import BACK, WEB, container, link, reaches, topology, wait_until
 
 from pynet.testnets.forked import LabError
-from pynet.testnets.testnet import Testnet
-from pynet.testnets.topology import (
+from pynet.testnets.spec.topology import (
     Container,
     Impairment,
     Membership,
@@ -21,6 +20,7 @@ from pynet.testnets.topology import (
     Node,
     Topology,
 )
+from pynet.testnets.testnet import Testnet
 
 
 @pytest.fixture(scope="module")

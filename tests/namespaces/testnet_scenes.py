@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pynet.testnets.place import Place
-from pynet.testnets.topology import (
+from pynet.testnets.spec.topology import (
     Container,
     End,
     Link,

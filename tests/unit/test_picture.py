@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pynet.testnets.drawing import FORMATS, draw
 from pynet.testnets.forked import LabError
-from pynet.testnets.picture import picture, readable
-from pynet.testnets.svg_style import DARK, LIGHT
-from pynet.testnets.topology import (
+from pynet.testnets.pictures.drawing import FORMATS, draw
+from pynet.testnets.pictures.picture import picture, readable
+from pynet.testnets.pictures.svg_style import DARK, LIGHT
+from pynet.testnets.spec.topology import (
     Container,
     End,
     Generator,
@@ -165,8 +165,8 @@ def test_more_ports_than_lines_can_show_stand_in_the_containers() -> None:
 @pytest.mark.parametrize("format", FORMATS)
 def test_the_same_topology_gives_the_same_text_in_any_process(format: str) -> None:
     code = (
-        "import sys; from pynet.testnets.drawing import draw;"
-        "from pynet.testnets.topology import Topology;"
+        "import sys; from pynet.testnets.pictures.drawing import draw;"
+        "from pynet.testnets.spec.topology import Topology;"
         "sys.stdout.write(draw(Topology.model_validate_json(sys.stdin.read()), sys.argv[1]))"
     )
     drawn = {

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pynet.testnets.picture import (
+from pynet.testnets.pictures.picture import (
     DrawnContainer,
     DrawnInterface,
     DrawnLink,
@@ -18,9 +18,9 @@ from pynet.testnets.picture import (
     DrawnPort,
     Picture,
 )
-from pynet.testnets.svg_layout import layout
-from pynet.testnets.svg_rows import settled
-from pynet.testnets.svg_shapes import Box, Line
+from pynet.testnets.pictures.svg_layout import layout
+from pynet.testnets.pictures.svg_rows import settled
+from pynet.testnets.pictures.svg_shapes import Box, Line
 
 Area = tuple[int, int, int, int]
 """Left, top, right, bottom."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from pynet.testnets.differences import differences, links_of
-from pynet.testnets.expanding import expanded
 from pynet.testnets.network_config import bridge_name, calls, conflist
-from pynet.testnets.notation import parse_link
-from pynet.testnets.topology import (
+from pynet.testnets.spec.expanding import expanded
+from pynet.testnets.spec.notation import parse_link
+from pynet.testnets.spec.topology import (
     Container,
     Membership,
     Network,

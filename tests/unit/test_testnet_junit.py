@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from pynet.testnets.checking import Outcome
-from pynet.testnets.junit import junit
+from pynet.testnets.checks.checking import Outcome
+from pynet.testnets.checks.junit import junit
 
 OUTCOMES = [
     Outcome("mesh all", True, 0.25),

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pynet.testnets import notation
-from pynet.testnets.addressing import Addressing, AddressingError, Interface, addressing
-from pynet.testnets.expanding import expanded
-from pynet.testnets.segments import segments_of
-from pynet.testnets.topology import Network, Node, Topology, Underlay
+from pynet.testnets.spec import notation
+from pynet.testnets.spec.addressing import Addressing, AddressingError, Interface, addressing
+from pynet.testnets.spec.expanding import expanded
+from pynet.testnets.spec.segments import segments_of
+from pynet.testnets.spec.topology import Network, Node, Topology, Underlay
 
 KINDS = ("host", "router", "external", "switch")
 

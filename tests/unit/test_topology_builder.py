@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pynet.testnets.builder import Checks, Topo
-from pynet.testnets.reading import TopologyError, parse
+from pynet.testnets.spec.builder import Checks, Topo
+from pynet.testnets.spec.reading import TopologyError, parse
 
 FILE = """\
 name: pair

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pynet.testnets.expanding import expanded, find_link
-from pynet.testnets.notation import parse_link
-from pynet.testnets.topology import (
+from pynet.testnets.spec.expanding import expanded, find_link
+from pynet.testnets.spec.notation import parse_link
+from pynet.testnets.spec.topology import (
     Container,
     Fault,
     Generator,

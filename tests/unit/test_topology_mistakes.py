@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pynet.testnets.forked import LabError
-from pynet.testnets.problems import Problem
-from pynet.testnets.reading import TopologyError, parse, read
+from pynet.testnets.spec.problems import Problem
+from pynet.testnets.spec.reading import TopologyError, parse, read
 
 RIGHT = """\
 name: right

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pynet.testnets import units
+from pynet.testnets.spec import units
 
 
 @given(st.integers(min_value=1, max_value=10**13))

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pynet.testnets
-from pynet.testnets.expanding import expanded
-from pynet.testnets.notation import link_text, parse_link, parse_publication, publication_text
-from pynet.testnets.reading import parse, read
-from pynet.testnets.topology import (
+from pynet.testnets.spec.expanding import expanded
+from pynet.testnets.spec.notation import link_text, parse_link, parse_publication, publication_text
+from pynet.testnets.spec.reading import parse, read
+from pynet.testnets.spec.topology import (
     Container,
     Deny,
     End,
@@ -36,7 +36,7 @@ from pynet.testnets.topology import (
     Topology,
     Underlay,
 )
-from pynet.testnets.writing import dump, schema
+from pynet.testnets.spec.writing import dump, schema
 
 GALLERY = sorted((File(pynet.testnets.__file__).parent / "topologies").glob("*.yaml"))
 
@@ -278,7 +278,7 @@ def test_the_schema_takes_what_is_written(topology: Topology) -> None:
 
 
 def _as_core_schema_reads(text: str) -> Any:
-    from pynet.testnets.yaml_tree import compose
+    from pynet.testnets.spec.yaml_tree import compose
 
     return compose(text, "x")[0].plain()
 

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ..kernel.namespaces import entered
+from ...kernel.namespaces import entered
 from .listeners import Listeners, Stand, backwards
 
 _TRY_AGAIN = 0.05

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, get_args
 
+from ..forked import LabError
+from ..spec.topology import Topology
 from .dot import dot
-from .forked import LabError
 from .mermaid import mermaid
 from .picture import Live, Picture, picture
 from .svg import svg
-from .topology import Topology
 
 Format = Literal["svg", "mermaid", "dot"]
 

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..kernel.namespaces import entered
+from ...kernel.namespaces import entered
 from .echoes import DIALECTS, TOKEN_SIZE, read
 from .neighbours import Neighbours
 

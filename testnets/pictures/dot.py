@@ -17,7 +17,7 @@ from .picture import (
     names_in_lines,
     readable,
 )
-from .picture_tiers import downwards
+from .tiers import downwards
 
 MANY = 8
 """Where a host has more containers than this, those alike share one node."""

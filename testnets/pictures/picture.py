@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from . import units
-from .addressing import Addressing, addressing
-from .expanding import expanded
-from .network_config import bridge_name
-from .topology import Container, Link, Network, Publication, Topology
+from ..network_config import bridge_name
+from ..spec import units
+from ..spec.addressing import Addressing, addressing
+from ..spec.expanding import expanded
+from ..spec.topology import Container, Link, Network, Publication, Topology
 
 ALIKE = 8
 """The fewest containers that are worth being drawn as a group."""

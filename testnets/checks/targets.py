@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .forked import LabError
-from .notation import is_address
-from .place import Place
-from .topology import Publication, Target, Topology
+from ..forked import LabError
+from ..place import Place
+from ..spec.notation import is_address
+from ..spec.topology import Publication, Target, Topology
 
 Protocol = Literal["tcp", "udp", "icmp"]
 

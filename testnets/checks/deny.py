@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Literal
 
-from ..kernel import links
-from ..kernel.rtnl_socket import Socket
-from .check_reach import spoken, stand
+from ...kernel import links
+from ...kernel.rtnl_socket import Socket
+from ..place import Place
+from ..spec.topology import Deny
 from .echoing import Ping, exchange, new_token
 from .networks import Networks
-from .place import Place
 from .probes import Answer, Call, converse, token
+from .reach import spoken, stand
 from .targets import Destination, best_addresses, destinations
-from .topology import Deny
 
 _SOON = 1.0
 """Seconds in which whoever listens answers somebody in his own namespace."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+from ..place import Place
 from .echoing import Fate, Ping, exchange, new_token
 from .frames import Marks
 from .journeys import Aim, Journey, watched
 from .last_seen import last_seen
 from .networks import Networks
-from .place import Place
 from .probes import Answer, Call, converse, token
 from .targets import Destination
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..spec.topology import Family, Target
 from .echoing import Ping, exchange, new_token
 from .networks import Networks
 from .targets import destinations
-from .topology import Family, Target
 from .tracing import LONG_ENOUGH, told, trace_ping
 
 if TYPE_CHECKING:
-    from .testnet import Testnet
+    from ..testnet import Testnet
 
 
 def unanswered(

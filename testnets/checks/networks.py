@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ..kernel import addresses, links
-from ..kernel.rtnl_socket import Socket
+from ...kernel import addresses, links
+from ...kernel.rtnl_socket import Socket
+from ..place import Place
 from .journeys import Map
-from .place import Place
 from .targets import Site, host_of, is_global
 
 if TYPE_CHECKING:
-    from .testnet import Testnet
+    from ..testnet import Testnet
 
 _MANY = 32
 """Places above which only those get a tap that a packet may have business with."""

@@ -8,19 +8,19 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..model.errors import CniError
-from .check_deny import denied
-from .check_mesh import meshed
-from .check_reach import reached
-from .check_way import fits, passed_by
-from .features import lacking
-from .forked import LabError
+from ...model.errors import CniError
+from ..features import lacking
+from ..forked import LabError
+from ..spec.topology import Check, Deny, Fault, Impairment, Mesh, Mtu, Path, Reach
+from .deny import denied
+from .mesh import meshed
 from .networks import Networks
-from .topology import Check, Deny, Fault, Impairment, Mesh, Mtu, Path, Reach
+from .reach import reached
+from .way import fits, passed_by
 
 if TYPE_CHECKING:
-    from .testnet import Testnet
-    from .wiring import LiveLink
+    from ..testnet import Testnet
+    from ..wiring import LiveLink
 
 Progress = Callable[[str, int, int], object]
 """Is told which check begins, its number, and how many there are."""

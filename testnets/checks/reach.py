@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+from ..place import Place
+from ..spec.topology import Reach
 from .listeners import Stand
 from .networks import Networks
-from .place import Place
 from .probes import Answer, Call, converse, token
 from .targets import Destination, Protocol, destinations
-from .topology import Reach
 from .tracing import LONG_ENOUGH, told, trace_call
 
 _GRACE = 0.5

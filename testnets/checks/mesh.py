@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from ..place import Place
+from ..spec.topology import Mesh
 from .echoing import Fate, Ping, exchange, new_token
 from .networks import Networks
-from .place import Place
 from .targets import Destination, best_addresses
-from .topology import Mesh
 from .tracing import LONG_ENOUGH, told, trace_ping
 
 _NAMED = 5

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .check_reach import stand
+from ..place import Place
+from ..spec.topology import Mtu, Path
 from .echoes import DIALECTS
 from .echoing import Ping, exchange, new_token
 from .journeys import Journey
 from .networks import Networks
-from .place import Place
 from .probes import Call
+from .reach import stand
 from .targets import Destination, Protocol, destinations
-from .topology import Mtu, Path
 from .tracing import LONG_ENOUGH, told, trace_call, trace_ping
 
 _PATIENCE = 0.3

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from ..kernel.namespaces import entered
+from ...kernel.namespaces import entered
 
 ETH_P_ALL = 3  # linux/if_ether.h
 

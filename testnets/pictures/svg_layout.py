@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from .picture import Picture
-from .picture_tiers import neighbours, tiers
 from .svg_node import shapes
 from .svg_rows import Tier, place, seats, wrapped
 from .svg_shapes import SUBTITLE, TITLE, Box, Line, Text, fitted, measure
 from .svg_wires import Hop, Wire, hops, meet, tracks, wired
+from .tiers import neighbours, tiers
 
 EDGE = 30
 """Pixels around everything."""

@@ -1,0 +1,1 @@
+"""Topologies as pictures: SVG laid out by us, Mermaid, DOT."""
