@@ -15,7 +15,7 @@ from .address_kinds import (
 )
 from .handler import Handler
 from .link_batch import LinkHandler
-from .link_kinds import BridgeHandler, LinkUpHandler
+from .link_kinds import ArpNotifyHandler, BridgeHandler, LinkUpHandler
 from .port_kinds import BridgePortHandler
 from .sysctl_kinds import ForwardingHandler, SysctlHandler
 from .table_kinds import TableHandler
@@ -28,6 +28,7 @@ HANDLERS: dict[str, Handler[Any]] = {
     resources.Veth.kind: VethHandler(),
     resources.BridgePort.kind: BridgePortHandler(),
     resources.LinkUp.kind: LinkUpHandler(),
+    resources.ArpNotify.kind: ArpNotifyHandler(),
     resources.VlanGateway.kind: VlanGatewayHandler(),
     resources.InterfaceAddress.kind: InterfaceAddressHandler(),
     resources.GatewayAddress.kind: GatewayAddressHandler(),

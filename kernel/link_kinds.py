@@ -9,13 +9,14 @@ from contextlib import AbstractContextManager, nullcontext
 from ..model.errors import KernelError
 from ..model.plan import Drift
 from ..model.query import Link
-from ..model.resources import Bridge, LinkUp
+from ..model.resources import ArpNotify, Bridge, LinkUp
 from . import links
 from .handler import Handler, compare, missing
 from .link_batch import LinkHandler
 from .places import Places
 from .refusals import GONE, THERE, tolerating, vlans_required
 from .rtnl import Operation
+from .sysctl_kinds import setting_drift
 
 
 class LinkUpHandler(LinkHandler[LinkUp]):
@@ -35,6 +36,23 @@ class LinkUpHandler(LinkHandler[LinkUp]):
     def delete(self, at: Places, resource: LinkUp, previous: str | None) -> None:
         with tolerating(GONE):
             at.socket(resource.place).transact(links.down(resource.name))
+
+
+class ArpNotifyHandler(LinkHandler[ArpNotify]):
+    def exists(self, at: Places, resource: ArpNotify) -> bool:
+        return at.sysctl(resource.place, resource.setting) == resource.value
+
+    def operations(self, resource: ArpNotify, index: Callable[[str], int]) -> Iterator[Operation]:
+        yield links.arp_notify(resource.name, True)
+
+    def verify(self, at: Places, resource: ArpNotify) -> list[Drift]:
+        return setting_drift(
+            resource.setting, resource.value, at.sysctl(resource.place, resource.setting)
+        )
+
+    def delete(self, at: Places, resource: ArpNotify, previous: str | None) -> None:
+        with tolerating(GONE):
+            at.socket(resource.place).transact(links.arp_notify(resource.name, False))
 
 
 class BridgeHandler(Handler[Bridge]):

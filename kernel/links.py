@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import struct
+from socket import AF_INET
 
 from ..model.errors import KernelError
 from ..model.query import Link
@@ -43,6 +44,9 @@ IFLA_INFO_DATA = 2
 IFLA_INFO_SLAVE_KIND = 4
 IFLA_INFO_SLAVE_DATA = 5
 _IFLA_OPERSTATE = 16
+_IFLA_AF_SPEC = 26
+_IFLA_INET_CONF = 1
+_IPV4_DEVCONF_ARP_NOTIFY = 22  # linux/ip.h
 _IFLA_BR_VLAN_FILTERING = 7
 _IFLA_BR_MULTI_BOOLOPT = 46
 _VETH_INFO_PEER = 1
@@ -298,6 +302,14 @@ def down(name: str) -> Operation:
     """`ip link set NAME down`"""
     body = header(change=IFF_UP) + string(IFLA_IFNAME, name)
     return Operation(RTM_SETLINK, 0, body, f"ip link set {name} down")
+
+
+def arp_notify(name: str, on: bool) -> Operation:
+    """`sysctl -w net.ipv4.conf.NAME.arp_notify=0|1`"""
+    setting = nested(_IFLA_INET_CONF, u32(_IPV4_DEVCONF_ARP_NOTIFY, int(on)))
+    body = _ANY + string(IFLA_IFNAME, name) + nested(_IFLA_AF_SPEC, nested(AF_INET, setting))
+    command = f"sysctl -w net.ipv4.conf.{name}.arp_notify={int(on)}"
+    return Operation(RTM_SETLINK, 0, body, command)
 
 
 def promisc(name: str, on: bool) -> Operation:

@@ -37,7 +37,7 @@ class SysctlHandler(Handler[Sysctl]):
         found = at.sysctl(resource.place, resource.setting)
         if found is None and resource.optional:
             return []
-        return _drift(resource.setting, resource.value, found)
+        return setting_drift(resource.setting, resource.value, found)
 
     def delete(self, at: Places, resource: Sysctl, previous: str | None) -> None:
         if previous is not None:
@@ -59,13 +59,14 @@ class ForwardingHandler(Handler[Forwarding]):
     def verify(self, at: Places, resource: Forwarding) -> list[Drift]:
         key = _FORWARDING[resource.family]
         found = at.sysctl("host", key)
-        return [] if found not in (None, "0") else _drift(key, "1", found)
+        return [] if found not in (None, "0") else setting_drift(key, "1", found)
 
     def delete(self, at: Places, resource: Forwarding, previous: str | None) -> None:
         at.set_sysctl("host", _FORWARDING[resource.family], "0", optional=True)
 
 
-def _drift(key: str, expected: str, found: str | None) -> list[Drift]:
+def setting_drift(key: str, expected: str, found: str | None) -> list[Drift]:
+    """Where the setting KEY is not as `expected`; `found` is None where there is none."""
     if found is not None and sysctls.same(found, expected):
         return []
     return [Drift(f"sysctl net/{key}", "value", expected, "missing" if found is None else found)]

@@ -1,7 +1,7 @@
 """The kinds of resource that set one attribute of a link that is there.
 
-All but `LinkUp` give back what was there before. What one of them sets, CHECK judges by the
-last record of the attachment that sets it.
+All but `LinkUp` and `ArpNotify` give back what was there before. What one of them sets, CHECK
+judges by the last record of the attachment that sets it.
 """
 
 from __future__ import annotations
@@ -51,6 +51,28 @@ class LinkUp(LinkAttribute):
 
     def describe(self) -> str:
         return f"{self.name} up" + self.whereabouts
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArpNotify(LinkAttribute):
+    """`sysctl -w net.ipv4.conf.NAME.arp_notify=1`, but by rtnetlink: one of few that it can set."""
+
+    kind = "arp-notify"
+    batch = LINK
+    attribute = "arp_notify"
+    undo = Undo.DELETE
+
+    @property
+    def setting(self) -> str:
+        """As `Sysctl` has it."""
+        return f"ipv4/conf/{self.name}/arp_notify"
+
+    def properties(self) -> frozenset[tuple[str, str]]:
+        return frozenset({(f"sysctl net/{self.setting}", "value")})
+
+    @property
+    def value(self) -> str:
+        return "1"
 
 
 @dataclass(frozen=True, kw_only=True)

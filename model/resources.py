@@ -14,6 +14,7 @@ from .forwarding import ForwardJump as ForwardJump
 from .forwarding import ZoneInterface as ZoneInterface
 from .link_attributes import LINK as LINK
 from .link_attributes import AllMulticast as AllMulticast
+from .link_attributes import ArpNotify as ArpNotify
 from .link_attributes import LinkAddress as LinkAddress
 from .link_attributes import LinkMtu as LinkMtu
 from .link_attributes import LinkUp as LinkUp

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..model.resource import Resource
-from ..model.resources import InterfaceAddress, InterfaceRoute, LinkUp, Sysctl, Veth
+from ..model.resources import ArpNotify, InterfaceAddress, InterfaceRoute, LinkUp, Sysctl, Veth
 from ..model.result import Result
 
 
@@ -19,13 +19,13 @@ def configure(pair: Veth, addressed: Result, *, dad: bool) -> Iterator[Resource]
     costs a container two seconds.
     """
     name = pair.peer
-    yield _setting(pair, f"ipv4/conf/{name}/arp_notify", "1")
     if any(":" in ip.address for ip in addressed.ips):
         yield _setting(pair, f"ipv6/conf/{name}/disable_ipv6", "0")
         yield _setting(pair, f"ipv6/conf/{name}/keep_addr_on_down", "1")
         yield _setting(pair, f"ipv6/conf/{name}/accept_dad", "1" if dad else "0")
         if dad:
             yield _setting(pair, f"ipv6/conf/{name}/enhanced_dad", "1")
+    yield ArpNotify(name=name, place="sandbox", inside=pair.key)
     for ip in addressed.ips:
         if not dad or ":" not in ip.address:
             yield _address(pair, ip.address)
