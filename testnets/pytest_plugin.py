@@ -1,4 +1,4 @@
-"""The pytest face of labs: the fixtures `net` and `net_factory`, and two options.
+"""The pytest face of labs: the fixtures `net`, `net_factory` and `net_lab`, and two options.
 
 pytest loads this module in each run where pynet is installed, used or not: so it imports nothing
 but pytest, and what a lab needs only where a test asks for one. Every name that pytest knows of
@@ -17,10 +17,11 @@ from .marks import NEEDS, TOPOLOGY, Scope
 
 if TYPE_CHECKING:
     from .fixtures import Labs, Source
+    from .lab import Lab
     from .net import Net
 
 _MARKERS = (
-    f"{TOPOLOGY}(source, scope): the lab of a test; made by pynet.testnets.spec.topology",
+    f"{TOPOLOGY}(source, scope): the lab of a test; made by pynet.testnets.topology",
     f"{NEEDS}(*features): skipped where the kernel lacks one; made by pynet.testnets.needs",
 )
 
@@ -81,6 +82,15 @@ def net_factory(
     from .fixtures import found
 
     return lambda source: _pynet_labs_of_function.new(found(source, request.path.parent))
+
+
+@pytest.fixture
+def net_lab() -> Iterator[Lab]:
+    """An empty lab, for what no topology can say: hosts and containers are made by hand."""
+    from .lab import Lab
+
+    with Lab() as lab:
+        yield lab
 
 
 def _labs_of(scope: Scope) -> Callable[..., Iterator[Labs]]:

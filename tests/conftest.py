@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,9 +33,8 @@ def _another_user_exists() -> bool:
 
 
 @pytest.fixture
-def lab() -> Iterator[Lab]:
-    with Lab() as lab:
-        yield lab
+def lab(net_lab: Lab) -> Lab:
+    return net_lab
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from executables import Executables, SlowIpam, first_life
 from pair import Pair, fresh_pair
 
 from pynet.kernel.world import KernelWorld
-from pynet.testnets.lab import Host
+from pynet.testnets.lab import Host, Lab
 
 
 @pytest.fixture(scope="session")
@@ -39,8 +39,8 @@ def slow(tmp_path: Path) -> SlowIpam:
 
 
 @pytest.fixture
-def pair() -> Iterator[Pair]:
-    with fresh_pair() as made:
+def pair(lab: Lab) -> Iterator[Pair]:
+    with fresh_pair(lab) as made:
         yield made
 
 

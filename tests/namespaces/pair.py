@@ -81,17 +81,16 @@ class Pair:
 
 
 @contextmanager
-def fresh_pair() -> Iterator[Pair]:
+def fresh_pair(lab: Lab) -> Iterator[Pair]:
     if os.geteuid():
         pytest.skip("needs root, to enter a lab's network namespaces in this process")
-    with Lab() as lab:
-        host = lab.host("host")
-        sandbox = host.container("c1")
-        paths = (f"/proc/{host.pid}/ns/net", f"/proc/{host.pid}/root{sandbox.path}")
-        one, other = (os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in paths)
-        pair = Pair(one, other, partial(host.delete_container, sandbox))
-        try:
-            yield pair
-        finally:
-            os.close(pair.host)
-            os.close(pair.sandbox)
+    host = lab.host("host")
+    sandbox = host.container("c1")
+    paths = (f"/proc/{host.pid}/ns/net", f"/proc/{host.pid}/root{sandbox.path}")
+    one, other = (os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in paths)
+    pair = Pair(one, other, partial(host.delete_container, sandbox))
+    try:
+        yield pair
+    finally:
+        os.close(pair.host)
+        os.close(pair.sandbox)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 import pytest
 from crashes import kills
 from executables import daemon, until
-from pair import Pair, fresh_pair
+from pair import Pair
 from published import start_servers
 from reachability import HOST, OUTSIDE, PORT, Site, reached
 from scenes import in_host, run
@@ -255,12 +255,6 @@ def kill_at_every_point(command: str) -> None:
 
 
 # --- what is found --------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    with fresh_pair() as pair:
-        yield pair
 
 
 def test_others_chains_are_read_again_when_others_change_them(pair: Pair) -> None:

@@ -28,11 +28,10 @@ SLASH16 = MasqueradePrefix(family=4, length=16)
 
 
 @pytest.fixture
-def host() -> Iterator[Host]:
+def host(lab: Lab) -> Host:
     if os.geteuid():
         pytest.skip("needs root, to enter another user's network namespace")
-    with Lab() as lab:
-        yield lab.host("h")
+    return lab.host("h")
 
 
 @pytest.fixture

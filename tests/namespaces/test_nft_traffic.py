@@ -112,10 +112,10 @@ class Site:
 
 
 @pytest.fixture
-def site() -> Iterator[Site]:
+def site(lab: Lab) -> Iterator[Site]:
     if os.geteuid():
         pytest.skip("needs root, to enter another user's network namespace")
-    with Lab() as lab, ExitStack() as stack:
+    with ExitStack() as stack:
         yield Site(lab, stack)
 
 

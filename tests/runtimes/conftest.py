@@ -61,10 +61,10 @@ def groups() -> Iterator[list[Path]]:
 
 
 @pytest.fixture
-def lab(groups: list[Path]) -> Iterator[Lab]:
-    """It ends before its control groups go."""
-    with Lab() as lab:
-        yield lab
+def lab(groups: list[Path], request: pytest.FixtureRequest) -> Lab:
+    """Asked for once its control groups are there, so that it ends before they go."""
+    made: Lab = request.getfixturevalue("net_lab")
+    return made
 
 
 @pytest.fixture

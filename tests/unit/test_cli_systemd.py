@@ -11,7 +11,7 @@ import pytest
 from pynet.cli import systemd
 from pynet.cli.file_changes import Change
 from pynet.cli.installation import CantInstall
-from pynet.testnets.lab import Lab
+from pynet.testnets.lab import Host
 
 SETTINGS = {"python": sys.executable}
 
@@ -51,15 +51,14 @@ def test_another_s_unit_is_refused_and_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("state", ["/run/pynet", "/srv/my pynet", "/srv/50%", "/srv/a$b", '/srv/"'])
-def test_systemd_reads_what_was_meant(tmp_path: Path, state: str) -> None:
+def test_systemd_reads_what_was_meant(tmp_path: Path, host: Host, state: str) -> None:
     tool = shutil.which("systemd-analyze")
     if tool is None:
         pytest.skip("needs systemd-analyze: install the package systemd")
     install(tmp_path, state=state)
     paths = [str(tmp_path / name) for name in ("pynetd.service", "pynetd.socket")]
     # It makes /run/systemd: in a fake host that is nobody else's.
-    with Lab() as lab:
-        done = lab.host("h1").run([tool, "verify", *paths], check=False)
+    done = host.run([tool, "verify", *paths], check=False)
     complaints = [line for line in done.stderr.decode().splitlines() if "pynetd" in line]
     assert complaints == []
     said = (tmp_path / "pynetd.socket").read_text()
