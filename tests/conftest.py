@@ -10,19 +10,24 @@ import pytest
 from pynet.testnets.lab import Host, Lab
 
 NOBODY = 65534
-_SECOND_USER = "second_user: becomes another user, or gives a file to one; needs root for that"
+_MARKS = {
+    "second_user": "becomes another user, or gives a file to one",
+    "real_root": "runs what refuses to work for root of a user namespace",
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", _SECOND_USER)
+    for name, meaning in _MARKS.items():
+        config.addinivalue_line("markers", f"{name}: {meaning}; needs root for that")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if _another_user_exists():
         return
     for item in items:
-        if item.get_closest_marker("second_user"):
-            item.add_marker(pytest.mark.skip("needs a second user id: run scripts/test as root"))
+        for name, meaning in _MARKS.items():
+            if item.get_closest_marker(name):
+                item.add_marker(pytest.mark.skip(f"{meaning}: run scripts/test as root"))
 
 
 def _another_user_exists() -> bool:

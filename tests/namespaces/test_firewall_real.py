@@ -78,6 +78,7 @@ def filter_table(host: Host) -> str:
     return host.run(["iptables-nft", "-S"]).stdout.decode()
 
 
+@pytest.mark.real_root
 def test_dockerd(lab: Lab) -> None:
     need(dockerd="docker.io", docker="docker.io")
     started: list[Process] = []
@@ -103,6 +104,7 @@ def test_dockerd(lab: Lab) -> None:
     assert filter_table(site.host) == before[0]
 
 
+@pytest.mark.real_root
 def test_dockerd_that_comes_later_and_goes_again(lab: Lab) -> None:
     """The daemon lets those through who are attached already, as long as they need it."""
     need(dockerd="docker.io", docker="docker.io")
@@ -124,6 +126,7 @@ def test_dockerd_that_comes_later_and_goes_again(lab: Lab) -> None:
         assert site.ways_through()
 
 
+@pytest.mark.real_root
 def test_dockerd_that_comes_later_is_noticed_at_the_next_add(lab: Lab) -> None:
     """Without the daemon."""
     need(dockerd="docker.io", docker="docker.io")

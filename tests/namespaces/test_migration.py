@@ -129,7 +129,7 @@ def warm_or_cold(host: Host, kind: str) -> Iterator[dict[str, str]]:
 
 @pytest.mark.parametrize("kind", ["cold", "warm"])
 def test_there_and_back_under_running_containers(host: Host, kind: str) -> None:
-    host.run(["sh", "-c", f"mkdir -p {BIN} && cp -a {REFERENCE}/. {BIN}"])
+    host.run(["sh", "-c", f"mkdir -p {BIN} && cp -R {REFERENCE}/. {BIN}"])
     before = host.call(binaries, BIN)
     Workload(host, "first", 8000, {}).start().stop()
     empty = host.call(theirs)

@@ -92,6 +92,7 @@ def test_one_rule_deleted_is_put_back(host: Host, plugins: Executables) -> None:
         detach(host, plugins, config)
 
 
+@pytest.mark.real_root  # so much in one send
 def test_more_than_can_be_told_is_put_back(host: Host, plugins: Executables) -> None:
     """The kernel drops what a listener has no room for, and says that it did."""
     noise = "".join(f"add set ip x s{n} {{ type ipv4_addr; }}\n" for n in range(20_000))
