@@ -15,13 +15,12 @@ from typing import Any
 from ..cni.addresses import interface_of
 from ..cni.environment import ADDRESSING
 from ..model.errors import ConfigError
-from ..model.plan import Announcement, Plan
+from ..model.plan import Plan
 from ..model.plugin import Plugin
 from ..model.query import AddressesOn, Link, LinkNamed, Query, Seen
 from ..model.request import Attachment, Request, local_mac
 from ..model.resource import Resource
 from ..model.resources import (
-    AddressLease,
     AddressRemoved,
     BridgePort,
     Element,
@@ -100,7 +99,7 @@ class Bridge(Plugin):
         return Plan(
             resources,
             _result(request, seen, pair, addressed),
-            announcement=_announcement(pair, leased, seen),
+            announcement=sandbox.announcement(pair, leased, seen),
         )
 
     def status(self, request: Request, seen: Seen) -> None:
@@ -287,14 +286,6 @@ def _gateways(request: Request, seen: Seen, addressed: Result) -> Iterator[Resou
         yield GatewayAddress(name=link, address=str(gateway), bridge_mac=pinned)
     for family in dict.fromkeys(interface_of(ip.address).version for ip in addressed.ips):
         yield Forwarding(family=family)
-
-
-def _announcement(pair: Veth, leased: Plan, seen: Seen) -> Announcement | None:
-    """Of the addresses that somebody may have had before: nobody knows a MAC for the others."""
-    leases = [seen[each] for each in leased.resources if isinstance(each, AddressLease)]
-    fresh = {lease.address for lease in leases if lease.fresh}
-    told = [ip.address.partition("/")[0] for ip in leased.result.ips if ip.address not in fresh]
-    return Announcement(pair.peer, pair.name, tuple(told)) if told else None
 
 
 def _in_the_way(gateway: IPNet, present: list[IPNet]) -> Iterator[IPNet]:

@@ -7,8 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..model.plan import Announcement, Plan
+from ..model.query import Seen
 from ..model.resource import Resource
-from ..model.resources import ArpNotify, InterfaceAddress, InterfaceRoute, LinkUp, Sysctl, Veth
+from ..model.resources import (
+    AddressLease,
+    ArpNotify,
+    InterfaceAddress,
+    InterfaceRoute,
+    LinkUp,
+    Sysctl,
+    Veth,
+)
 from ..model.result import Result
 
 
@@ -54,6 +64,14 @@ def routes(pair: Veth, addressed: Result) -> Iterator[Resource]:
             table=route.table,
             scope=route.scope,
         )
+
+
+def announcement(pair: Veth, leased: Plan, seen: Seen) -> Announcement | None:
+    """Of the addresses that somebody may have had before: nobody knows a MAC for the others."""
+    leases = [seen[each] for each in leased.resources if isinstance(each, AddressLease)]
+    fresh = {lease.address for lease in leases if lease.fresh}
+    told = [ip.address.partition("/")[0] for ip in leased.result.ips if ip.address not in fresh]
+    return Announcement(pair.peer, pair.name, tuple(told)) if told else None
 
 
 def _setting(pair: Veth, setting: str, value: str) -> Sysctl:

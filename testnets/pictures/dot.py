@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from .picture import (
+    MANY_AS_TEXT,
     DrawnContainer,
     DrawnInterface,
     DrawnLink,
@@ -18,9 +19,6 @@ from .picture import (
     readable,
 )
 from .tiers import downwards
-
-MANY = 8
-"""Where a host has more containers than this, those alike share one node."""
 
 SHAPES = {"router": "octagon", "external": "ellipse", "switch": "box3d", "host": "box"}
 
@@ -59,7 +57,7 @@ def _node(node: DrawnNode, number: str) -> Iterator[str]:
         fill = 'style=filled, fillcolor="#e4edff"'
         yield f"    {networks[net.name]} [{fill}, label={label}];"
         yield f"    {number} -- {networks[net.name]} [style=invis];"
-    for index, group in enumerate(grouped(node.containers, MANY)):
+    for index, group in enumerate(grouped(node.containers, MANY_AS_TEXT)):
         yield from _containers(group, f"{number}c{index}", networks)
     yield "  }"
 

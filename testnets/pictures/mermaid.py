@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from .picture import (
+    MANY_AS_TEXT,
     DrawnContainer,
     DrawnInterface,
     DrawnNode,
@@ -19,9 +20,6 @@ from .picture import (
     readable,
 )
 from .tiers import downwards
-
-MANY = 8
-"""Where a host has more containers than this, those alike share one node."""
 
 SHAPES = {"router": '{{{{"{}"}}}}', "external": '(["{}"])', "switch": '["{}"]', "host": '["{}"]'}
 """What stands around a node's label: `{{"..."}}` is a hexagon."""
@@ -60,7 +58,7 @@ def _node(node: DrawnNode, number: str) -> Iterator[str]:
         about = filter(None, (net.name, net.bridge, *net.subnets, *net.remarks))
         yield f'    {networks[net.name]}["{_label(list(about))}"]:::network'
         yield f"    {number} ~~~ {networks[net.name]}"
-    for index, group in enumerate(grouped(node.containers, MANY)):
+    for index, group in enumerate(grouped(node.containers, MANY_AS_TEXT)):
         yield from _containers(group, f"{number}c{index}", networks)
     yield "  end"
 

@@ -15,6 +15,8 @@ from ..spec.topology import Container, Link, Network, Publication, Topology
 
 ALIKE = 8
 """The fewest containers that are worth being drawn as a group."""
+MANY_AS_TEXT = 8
+"""In Mermaid and DOT: where a host has more containers than this, those alike share one node."""
 
 
 class LivePlace(Protocol):

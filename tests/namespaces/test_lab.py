@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from lab_census import lab_processes
 
 from pynet.testnets import holder
 from pynet.testnets.internet import HOST_ADDRESSES, Internet
@@ -59,20 +60,9 @@ def busy_lab() -> Iterator[tuple[Lab, set[int]]]:
         one.run(["setsid", "--fork", "sleep", "1000"], stdout=None, stderr=None)
         command = other.popen(["sleep", "1000"])
         try:
-            yield lab, {lab.pid, one.pid, other.pid, *inside(lab)}
+            yield lab, {lab.pid, one.pid, other.pid, *lab_processes(lab.pid)}
         finally:
             command.wait()
-
-
-def inside(lab: Lab) -> set[int]:
-    """The pids, as we see them, of all processes in the lab's pid namespace."""
-    namespace = Path(f"/proc/{lab.pid}/ns/pid").readlink()
-    found = set()
-    for path in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if (path / "ns/pid").readlink() == namespace:
-                found.add(int(path.name))
-    return found
 
 
 def test_nothing_is_left_of_a_closed_lab() -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from lab_census import lab_processes
 from testnet_scenes import (
     BACK,
     WEB,
@@ -322,17 +323,6 @@ def children(pid: int) -> set[int]:
         for path in Path(f"/proc/{pid}/task").glob("*/children"):
             found |= {int(child) for child in path.read_text().split()}
     return found.union(*(children(child) for child in found))
-
-
-def lab_processes(holder: int) -> set[int]:
-    """The pids, as we see them, of all processes in the lab's pid namespace."""
-    namespace = Path(f"/proc/{holder}/ns/pid").readlink()
-    found = set()
-    for path in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if (path / "ns/pid").readlink() == namespace:
-                found.add(int(path.name))
-    return found
 
 
 def census() -> dict[str, Any]:
