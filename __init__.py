@@ -5,10 +5,13 @@ Where things are, from the ground up; nothing imports from a line below its own:
     model/      request, query, resource, plan, error: values only
     cni/        the protocol without I/O      store/    journal and leases (SQLite)
     kernel/     every system call             ipam/     who has which address
+    dhcp/       what a DHCP client says, IPv4 and IPv6
     plugins/    one module a plugin: (request, seen) -> plan, pure
     engine/     look, journal, apply, verify, undo; recovery
     daemon/     pynetd, its wire, the one-shot     launcher/  the C front of both
+    agent/      services that look after what has a life of its own after the answer
     cli/        `pynet`, one module a command      testnets/  hosts and containers in namespaces
+    conformance/  what the specification asks of plugins, asked of anybody's
     testing/    the fakes a plugin's author tests with
 
 The names below are the public face: what a plugin is written with (docs/sdk.md).

@@ -12,8 +12,9 @@ from measure import Row, Samples, medians, quotient
 
 from pynet.daemon.call import Call
 from pynet.daemon.serve import Services, serve
+from pynet.kernel.roots import OWN
 from pynet.kernel.warm import Warm
-from pynet.testnets.lab import Container, Lab
+from pynet.testnets.lab.lab import Container, Lab
 
 
 def kernel_work(rounds: int) -> Iterator[Row]:
@@ -76,7 +77,7 @@ def _serve_add(services: Services, container: Container) -> None:
                 host=host,
                 sandbox=sandbox,
                 stderr=2,
-                same_mounts=True,
+                root=OWN,
                 accepted=lambda: None,
                 cancelled=lambda: False,
             ),

@@ -12,10 +12,10 @@ from pathlib import Path
 from measure import Row, alternate, medians, milliseconds, quotient
 
 from pynet.testnets.checks.checking import run_checks
-from pynet.testnets.lab import CommandFailed, Lab, LabError
+from pynet.testnets.lab.lab import CommandFailed, Lab, LabError
+from pynet.testnets.live.testnet import Testnet
 from pynet.testnets.spec.builder import Topo
 from pynet.testnets.spec.topology import Topology
-from pynet.testnets.testnet import Testnet
 
 HOSTS = 10
 CONTAINERS = 100

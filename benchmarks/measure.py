@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 Samples = dict[str, list[float]]
@@ -40,18 +41,35 @@ def milliseconds(work: Callable[[], object]) -> float:
     return (time.perf_counter_ns() - begin) / 1e6
 
 
-def alternate(rounds: int, takers: Mapping[str, Callable[[], Mapping[str, float]]]) -> Samples:
-    """Call each taker once a round, in turns that change; what each named, over the rounds.
+Taken = Mapping[str, float]
+
+
+def alternate(rounds: int, takers: Mapping[str, Callable[[], Taken]]) -> Samples:
+    """Call each taker once a round, in turns that change; what each named, over the rounds."""
+
+    def once(taker: Callable[[], Taken]) -> Iterator[Taken]:
+        yield taker()
+
+    return in_turns(rounds, {name: partial(once, taker) for name, taker in takers.items()})
+
+
+def in_turns(rounds: int, takers: Mapping[str, Callable[[], Iterator[Taken]]]) -> Samples:
+    """As `alternate`, of takers that have as many turns in a round as they yield.
 
     The first round is not counted: it pays for what is done once.
     """
     samples: Samples = {}
     order: Sequence[str] = list(takers)
     for count in range(rounds + 1):
-        for name in order:
-            for key, value in takers[name]().items():
-                if count:
-                    samples.setdefault(f"{name} {key}".strip(), []).append(value)
+        turns = {name: takers[name]() for name in order}
+        while turns:
+            for name in [name for name in order if name in turns]:
+                taken = next(turns[name], None)
+                if taken is None:
+                    del turns[name]
+                elif count:
+                    for key, value in taken.items():
+                        samples.setdefault(f"{name} {key}".strip(), []).append(value)
         order = order[::-1]
     return samples
 
@@ -66,3 +84,11 @@ def quotient(values: Mapping[str, float], one: str, other: str) -> float | None:
     if one in values and values.get(other):
         return values[one] / values[other]
     return None
+
+
+def by_side(what: str, samples: Samples, key: str, budget: str) -> Row:
+    """The row of one key that both sides measured, with pynet's share of the reference's time."""
+    mine = {name: samples[name] for name in (f"pynet {key}", f"reference {key}") if name in samples}
+    values = medians(mine)
+    ratio = quotient(values, f"pynet {key}", f"reference {key}")
+    return Row(what, "ms", values, ratio, "reference", budget, mine)

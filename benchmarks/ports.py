@@ -11,10 +11,10 @@ from functools import partial
 from measure import Row, Samples, alternate, medians, milliseconds, quotient
 from sides import Side, both, bridge, published, pynet
 
-from pynet.kernel.nft_table import Table
+from pynet.kernel.nft.table import Table
 from pynet.model.resources import SharedElement
-from pynet.testnets.internet import HOST_ADDRESSES, Internet
-from pynet.testnets.lab import Container, Lab
+from pynet.testnets.lab.internet import HOST_ADDRESSES, Internet
+from pynet.testnets.lab.lab import Container, Lab
 
 FOREIGN_CHAINS, FOREIGN_SETS = 3_000, 1_000
 OTHERS = 1_000

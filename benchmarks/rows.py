@@ -7,28 +7,27 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+from chains import DUAL, V4, WHOLE, Chain, Result, add_all, delete_all, fill, two_containers
+from crowd import crowd
 from inside import kernel_work
 from labs import labs
-from measure import Row, Samples, alternate, medians, milliseconds, quotient
+from leased import leased
+from mains import mains
+from measure import Row, alternate, by_side, in_turns, medians, milliseconds, quotient
 from ports import connections, elements, ports
-from sides import FIREWALL, LOOPBACK, Side, both, bridge, published, pynet, reference
+from sides import Side, both, bridge, pynet, reference
+from sizes import sizes
 
-from pynet.testnets.installed import PYNET
-from pynet.testnets.lab import Container, Lab
-from pynet.testnets.runtime import Runtime, execute
+from pynet.testnets.lab.lab import Lab
+from pynet.testnets.live.installed import PYNET
+from pynet.testnets.live.runtime import Runtime
 
 LEASES = 20_000
-SETTLED = 15
-"""Seconds after which new containers have asked for a router three times: RFC 4861, section 10."""
-PAUSE = 0.1
-"""Seconds for what a step sets off in the kernel."""
 POOL = "10.64.0.0/15"
 
 
@@ -37,159 +36,45 @@ class Size:
     """How much to measure."""
 
     rounds: int = 15
-    crowd: int = 300
+    crowd: int = 980
     burst: int = 100
     memory: int = 1000
 
 
-def _by_side(what: str, samples: Samples, key: str, budget: str) -> Row:
-    """The row of one key that both sides measured, with pynet's share of the reference's time."""
-    mine = {name: samples[name] for name in (f"pynet {key}", f"reference {key}") if name in samples}
-    values = medians(mine)
-    ratio = quotient(values, f"pynet {key}", f"reference {key}")
-    return Row(what, "ms", values, ratio, "reference", budget, mine)
-
-
-Result = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Chain:
-    """What is called for one container: loopback, and the plugins of a bridge network."""
-
-    what: str
-    subnets: Sequence[str] = ("10.88.0.0/16",)
-    published: bool = False
-
-    def add(self, side: Side, container: Container) -> Result:
-        side.runtime(LOOPBACK, name="lo").add(container, "lo")
-        return self._network(side, container).add(container)
-
-    def delete(self, side: Side, container: Container, result: Result) -> None:
-        self._network(side, container).delete(container, result)
-        side.runtime(LOOPBACK, name="lo").delete(container, interface="lo")
-
-    def _network(self, side: Side, container: Container) -> Runtime:
-        plugins = [bridge(*self.subnets)]
-        if self.published:
-            plugins += [published(10_000 + int(container.name[1:])), FIREWALL]
-        return side.runtime(*plugins)
-
-
-V4 = Chain("loopback + bridge, masquerade, v4 alone")
-DUAL = Chain("loopback + bridge, masquerade, v4 and v6", ("10.88.0.0/16", "fd00:88::/64"))
-WHOLE = Chain("loopback + bridge + portmap + firewall", published=True)
-
-
-def _add_all(side: Side, containers: Sequence[Container]) -> list[Result]:
-    """Attach them, eight at a time."""
-    with ThreadPoolExecutor(8) as pool:
-        return list(pool.map(partial(WHOLE.add, side), containers))
-
-
-def _delete_all(side: Side, containers: Sequence[Container], results: Sequence[Result]) -> None:
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(partial(WHOLE.delete, side), containers, results))
-
-
-def _add_and_delete(side: Side, chain: Chain, pause: float = 0) -> dict[str, float]:
-    """Of two containers in a row, with `pause` seconds before each step.
-
-    The first finds the processor's caches with something else in them, on either side, for the
-    other side has just been measured; the second, "ADD" and "DEL", meets what is in use.
-    """
-    first, second = side.container(), side.container()
-    taken = side.host.call(_timed, side, chain, first, second, pause)
-    for container in (first, second):
-        side.host.delete_container(container)
-    return taken
-
-
-def _timed(
-    side: Side, chain: Chain, first: Container, second: Container, pause: float
-) -> dict[str, float]:
-    # This process was forked a moment ago: its first calls pay for the pages they touch.
-    for _ in range(5):
-        execute("/bin/true", b"{}", {})
-    results: list[Result] = []
-    steps: dict[str, Callable[[], None]] = {
-        "first ADD": lambda: results.append(chain.add(side, first)),
-        "ADD": lambda: results.append(chain.add(side, second)),
-        "DEL": lambda: chain.delete(side, second, results[1]),
-        "last DEL": lambda: chain.delete(side, first, results[0]),
-    }
-    taken = {}
-    for name, step in steps.items():
-        time.sleep(pause)
-        taken[name] = milliseconds(step)
-    return taken
-
-
-def _fill(side: Side, count: int) -> None:
-    """Attach `count` containers."""
-    containers = [side.container() for _ in range(count)]
-    side.host.call(_add_all, side, containers)
+WARM: dict[Chain, dict[str, str]] = {
+    DUAL: {"ADD": "1/6", "DEL": "1/10"},
+    V4: {},
+    WHOLE: {"ADD": "1/10", "DEL": "1/20", "first ADD": "1/10", "first DEL": "1/25"},
+}
+"""What is measured with a warm daemon, and the share of the reference's time it may take."""
 
 
 def warm(size: Size) -> Iterator[Row]:
     """ADD and DEL of each chain on an empty host."""
     with Lab() as lab:
         sides = both(lab)
-        for chain, add, delete in ((DUAL, "1/6", "1/10"), (V4, "", ""), (WHOLE, "1/10", "1/20")):
-            takers = {side.name: partial(_add_and_delete, side, chain) for side in sides}
-            empty = alternate(size.rounds, takers)
-            yield _by_side(f"{chain.what}: ADD", empty, "ADD", add)
-            yield _by_side(f"{chain.what}: DEL", empty, "DEL", delete)
-            yield _by_side(f"{chain.what}: first ADD", empty, "first ADD", "")
-            yield _by_side(f"{chain.what}: last DEL", empty, "last DEL", "")
-
-
-def crowd(size: Size) -> Iterator[Row]:
-    """The whole chain beside many containers, each side by itself: what else there is on the
-    machine, and what was measured just before, must be the same but for them.
-
-    Each step is left time to end before the next: what a new container sends to all others, and
-    the end of an old one's namespace, keep the kernel busy after the answer. How many at once
-    fare is the burst's row.
-    """
-    for start in (pynet, reference):
-        with Lab() as lab:
-            side = start(lab)
-            if side is None:
-                continue
-            taker = {side.name: partial(_add_and_delete, side, WHOLE, pause=PAUSE)}
-            empty = alternate(size.rounds, taker)
-            _fill(side, size.crowd)
-            time.sleep(SETTLED)
-            crowded = alternate(size.rounds, taker)
-        for command in ("ADD", "DEL"):
-            key = f"{side.name} {command}"
-            before, after = medians(empty)[key], medians(crowded)[key]
-            yield Row(
-                f"{side.name}: {command} beside {size.crowd} containers",
-                "ms",
-                {"empty": before, "crowded": after},
-                after / before,
-                "its own empty host",
-                "1.2" if side.name == "pynet" else "",
-                {"crowded": crowded[key]},
-            )
+        for chain, budgets in WARM.items():
+            takers = {side.name: partial(two_containers, side, chain) for side in sides}
+            samples = in_turns(size.rounds, takers)
+            for what in ("ADD", "DEL", "first ADD", "first DEL"):
+                yield by_side(f"{chain.what}: {what}", samples, what, budgets.get(what, ""))
 
 
 def burst(size: Size) -> Iterator[Row]:
     """Many containers at once: wall time."""
     walls: dict[str, dict[str, float]] = {"ADD": {}, "DEL": {}}
+    budgets = {"ADD": "1/12", "DEL": "1/20"}
     with Lab() as lab:
         for side in both(lab):
             containers = [side.container() for _ in range(size.burst)]
-            added = side.host.call(_timed_result, partial(_add_all, side, containers))
-            deleting = partial(_delete_all, side, containers, added[1])
+            added = side.host.call(_timed_result, partial(add_all, side, containers))
+            deleting = partial(delete_all, side, containers, added[1])
             walls["ADD"][side.name] = added[0] / 1000
             walls["DEL"][side.name] = side.host.call(milliseconds, deleting) / 1000
     for command, values in walls.items():
         ratio = quotient(values, "pynet", "reference")
         what = f"{size.burst} containers, 8 at a time: {command}"
-        yield Row(what, "s", values, ratio, "reference", "1/10")
+        yield Row(what, "s", values, ratio, "reference", budgets[command])
 
 
 def _timed_result(work: Callable[[], list[Result]]) -> tuple[float, list[Result]]:
@@ -253,7 +138,7 @@ def one_shot(size: Size) -> Iterator[Row]:
         sides = [side for side in found if side is not None]
         takers = {side.name: partial(_bridge_alone, side) for side in sides}
         samples = alternate(max(3, size.rounds // 3), takers)
-    yield _by_side("one-shot bridge ADD, no daemon", samples, "ADD", "12")
+    yield by_side("one-shot bridge ADD, no daemon", samples, "ADD", "6")
 
 
 def _bridge_alone(side: Side) -> dict[str, float]:
@@ -298,7 +183,7 @@ def memory(size: Size) -> Iterator[Row]:
     with Lab() as lab:
         side = pynet(lab)
         empty = side.host.call(_resident)
-        _fill(side, size.memory)
+        fill(side, size.memory)
         full = side.host.call(_resident)
         time.sleep(2)
         before = side.host.call(_cpu_milliseconds)
@@ -333,7 +218,7 @@ def command_line(size: Size) -> Iterator[Row]:
     """`pynet --version`, and `pynet inspect` of a hundred containers."""
     with Lab() as lab:
         side = pynet(lab)
-        _fill(side, size.burst)
+        fill(side, size.burst)
 
         def taker(*words: str) -> Callable[[], Mapping[str, float]]:
             argv = [*PYNET, *words]
@@ -352,13 +237,16 @@ def command_line(size: Size) -> Iterator[Row]:
 
 GROUPS: dict[str, Callable[[Size], Iterator[Row]]] = {
     "warm": warm,
-    "crowd": crowd,
+    "mains": lambda size: mains(size.rounds),
+    "leased": lambda size: leased(size.rounds),
+    "crowd": lambda size: crowd(size.rounds, size.crowd),
     "burst": burst,
     "addresses": addresses,
     "one-shot": one_shot,
     "round-trip": round_trip,
     "inside": lambda size: kernel_work(size.rounds),
     "ports": lambda size: ports(size.rounds),
+    "sizes": lambda size: sizes(size.rounds),
     "elements": lambda size: elements(size.rounds),
     "connections": lambda size: connections(size.rounds),
     "memory": memory,

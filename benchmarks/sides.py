@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from pynet.testnets.installed import BIN_DIR, install, start_daemon
-from pynet.testnets.lab import Container, Host, Lab, Process
-from pynet.testnets.runtime import Runtime
+from pynet.testnets.lab.lab import Container, Host, Lab, Process
+from pynet.testnets.live.installed import BIN_DIR, install, start_daemon
+from pynet.testnets.live.runtime import Runtime
 
 REFERENCE_DIR = "/usr/lib/cni"
 LOOPBACK: dict[str, Any] = {"type": "loopback"}
@@ -54,6 +55,10 @@ class Side:
     environment: Mapping[str, str] = field(default_factory=dict)
     daemon: Process | None = None
     _count: int = 0
+
+    def has(self, plugin: str) -> bool:
+        """Debian 12's reference plugins, 1.1.1, have no tap."""
+        return self.host.call(lambda: Path(self.directory, plugin).exists())
 
     def runtime(self, *plugins: Mapping[str, Any], name: str = "bench") -> Runtime:
         """Its plugins for the network `name`."""

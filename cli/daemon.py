@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 
 import click
+
+from . import values
+from .foreground import become, state_option
 
 
 @click.command()
 @click.option(
     "--socket",
     type=click.Path(path_type=Path),
+    callback=values.socket,
     help="Where to listen. [default: PYNET_SOCKET, else pynetd.sock in the state directory]",
 )
-@click.option(
-    "--state-dir",
-    type=click.Path(path_type=Path),
-    help="What to serve. [default: PYNET_STATE_DIR, else /run/pynet]",
-)
+@state_option
 @click.option(
     "--idle-exit",
     type=click.FloatRange(min=0, min_open=True),
@@ -37,15 +35,4 @@ def daemon(socket: Path | None, state_dir: Path | None, idle_exit: float | None)
       pynet daemon                        serve /run/pynet
       pynet daemon --state-dir /tmp/try   another state directory, beside the first
     """
-    arguments = [sys.executable, "-I" if sys.flags.isolated else "-P", "-m", "pynet.daemon"]
-    if socket is not None:
-        arguments += ["--socket", str(socket.absolute())]
-    if state_dir is not None:
-        arguments += ["--state", str(state_dir.absolute())]
-    if idle_exit is not None:
-        arguments += ["--idle-exit", str(idle_exit)]
-    try:
-        # In this one's place: what a command line needs would stay in its memory for ever.
-        os.execv(sys.executable, arguments)
-    except OSError as error:
-        raise click.ClickException(f"{sys.executable}: {error.strerror}") from None
+    become("pynet.daemon", socket=socket, state=state_dir, idle_exit=idle_exit)

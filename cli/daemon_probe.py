@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import os
 import socket
-import struct
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
-from ..daemon import token, wire
+from ..daemon import home, token, wire
 from ..daemon.about import PLUGIN
 from ..daemon.settings import Settings
+from .processes import remedy
 
 _PATIENCE = 2.0
 """Seconds for all of it: one that is slower would not be used by a plugin either."""
 _NAMESPACES = ("/proc/self/ns/net", "/proc/self/ns/mnt", "/proc/self/ns/user")
-_CREDENTIALS = struct.Struct("iII")  # struct ucred: pid, uid, gid
 
 
 @dataclass(frozen=True)
@@ -35,49 +35,32 @@ def probe(settings: Settings) -> Daemon:
     if not settings.socket.parent.is_dir():
         return Daemon(running=False)
     try:
-        connection = _connect(settings)
+        connection = home.connect(settings.socket, _PATIENCE)
     except (FileNotFoundError, ConnectionRefusedError):
         return Daemon(running=False)
     except OSError as error:
         return Daemon(running=False, trouble=f"it can't be asked: {error.strerror or error}")
     with closing(connection):
-        pid = _pid(connection)
+        pid, _ = home.peer(connection)
         if not settings.state.is_dir():
             return Daemon(True, pid, trouble=f"it serves another directory than {settings.state}")
         try:
             version, started = _ask(connection, settings)
+        except TimeoutError:
+            return Daemon(True, pid, trouble=f"it does not answer; {remedy(pid)}")
         except (OSError, EOFError, wire.Malformed, wire.OtherVersion, ValueError) as error:
             return Daemon(True, pid, trouble=str(error) or "it does not answer")
     return Daemon(True, pid, version, started)
-
-
-def _connect(settings: Settings) -> socket.socket:
-    """Raises OSError."""
-    # By way of the directory: a socket's address holds 107 bytes, a path may be longer.
-    directory = os.open(settings.socket.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        connection.settimeout(_PATIENCE)
-        connection.connect(f"/proc/self/fd/{directory}/{settings.socket.name}")
-    except BaseException:
-        connection.close()
-        raise
-    finally:
-        os.close(directory)
-    return connection
-
-
-def _pid(connection: socket.socket) -> int:
-    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    return int(_CREDENTIALS.unpack(raw)[0])
 
 
 def _ask(connection: socket.socket, settings: Settings) -> tuple[str, float]:
     """Its version and start. Raises OSError, EOFError, `Malformed`, `OtherVersion`, ValueError."""
     fds = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in _NAMESPACES]
     try:
-        fds.append(os.open(settings.state, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
-        fds += [os.dup(2), token.make()]
+        for directory in (Path("/"), settings.state):
+            fds.append(os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        # Not our own stderr: in the queue of one that hangs it would keep a pipe's reader waiting.
+        fds += [os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), token.make()]
         socket.send_fds(connection, [wire.encode_request(PLUGIN, {}, b"")], fds)
     finally:
         for fd in fds:

@@ -6,6 +6,7 @@ Names and one-line helps stand in a table: help, completion and "did you mean" r
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
 
 Table = Mapping[str, tuple[str, str]]
 """Command -> ("module:attribute" relative to this package, one-line help)."""
+
+
+@dataclass
+class Form:
+    """What the command line has said of the answer's form, by the time an error ends it."""
+
+    as_json: bool = False
 
 
 class LazyGroup(click.Group):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,14 +13,16 @@ if TYPE_CHECKING:
 @lru_cache(maxsize=1024)  # the plugins of a chain are all given the same result
 def is_cidr(text: str) -> bool:
     """Whether `text` is an address with prefix length, such as 10.1.0.5/24 or fd00::5/64."""
-    from ipaddress import ip_interface
-
-    address, slash, length = text.partition("/")
+    address, _, length = text.partition("/")
     try:
-        ip_interface(text)
-    except ValueError:
+        inet_pton(AF_INET6 if ":" in address else AF_INET, address)
+        return length.isascii() and length.isdecimal() and int(length) <= _bits(address)
+    except (OSError, ValueError):
         return False
-    return bool(slash) and length.isdecimal() and length.isascii() and "%" not in address
+
+
+def _bits(address: str) -> int:
+    return 128 if ":" in address else 32
 
 
 @lru_cache(maxsize=1024)  # of a network's addresses only the container's own is new

@@ -7,7 +7,7 @@ relative to the configuration directory.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
@@ -15,12 +15,15 @@ from typing import Any
 from ..model.errors import ConfigError, DecodingError
 from ..model.request import Command
 from . import version
-from .config import decode, network_name
+from .config import decode, digest, network_name
 from .keys import get, get_object, shown
 from .names import type_problem
 
 Files = Iterable[tuple[str, bytes]]
 PluginObject = Mapping[str, Any]
+
+LIMIT = 8 << 20
+"""Bytes of a document; the launcher takes no more on stdin. Who reads files reads one more."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,15 @@ class NetworkList:
     disable_check: bool = False
     disable_gc: bool = False
     load_only_inlined_plugins: bool = False
+
+    def capabilities(self) -> set[str]:
+        """Those that at least one plugin declares: of others it is told no arguments."""
+        return {
+            name
+            for plugin in self.plugins
+            for name, on in (get_object(plugin, "capabilities") or {}).items()
+            if on
+        }
 
 
 # --- reading ---------------------------------------------------------------------
@@ -125,7 +137,24 @@ def _is_in_directory(path: str, *suffixes: str) -> bool:
     return len(pure.parts) == 1 and pure.suffix in suffixes
 
 
+def repeated(network: NetworkList) -> Iterator[tuple[int, int]]:
+    """Places of plugins that are the same, configuration and all, as one before, and that one's.
+
+    What is recorded of an attachment is told apart by the configuration: of ours, the second is
+    refused at ADD.
+    """
+    first: dict[str, int] = {}
+    for place, plugin in enumerate(network.plugins):
+        known = first.setdefault(digest(plugin_config(network, plugin)), place)
+        if known != place:
+            yield place, known
+
+
 def _decoded(path: str, document: bytes) -> dict[str, Any]:
+    if len(document) > LIMIT:
+        raise DecodingError(f"{path}: it is larger than {LIMIT >> 20} MiB")
+    if not document.strip():
+        raise DecodingError(f"{path}: it is empty")
     try:
         return decode(document)
     except DecodingError as error:

@@ -6,7 +6,6 @@ The order of the checks is the reference's: environment (4), decoding (6), netwo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -15,6 +14,7 @@ from ..model.errors import CniError, ConfigError
 from ..model.plugin import Plugin
 from ..model.request import Command, Request
 from ..model.result import Result
+from ..model.value import compact
 from . import environment, version
 from .config import decode, network_name, parse_model, without_odd_characters
 from .environment import command_of as command_of  # the first thing a caller asks
@@ -30,7 +30,8 @@ def read_request(plugin: Plugin, environ: Mapping[str, str], stdin: bytes, host:
 
     `host` identifies the caller's network namespace. For VERSION, stdin may hold anything.
     """
-    call = environment.parse(environ)
+    reads_args = plugin.arguments is not None
+    call = environment.parse(environ, reads_args=reads_args)
     if plugin.arguments is not None and call.command in (Command.ADD, Command.CHECK):
         environment.refuse_unknown(call.args, plugin.arguments)
     if call.command is Command.VERSION:
@@ -159,6 +160,7 @@ def version_document(plugin: Plugin, stdin: bytes = b"") -> bytes:
     return _document(version.document(plugin.versions, _asked_version(stdin)))
 
 
+@lru_cache(maxsize=64)  # it is tried before anything is made, and then given
 def result_bytes(result: Result, cni_version: str) -> bytes:
     """What a successful ADD prints. Raises `CniError` where the version can't hold it."""
     return _document(to_json(result, cni_version))
@@ -183,7 +185,7 @@ def wanted_version(stdin: bytes) -> str:
 
 
 def _document(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document).encode() + b"\n"
+    return compact(document).encode() + b"\n"
 
 
 def _asked_version(stdin: bytes) -> Any:

@@ -8,17 +8,19 @@ command has no use for is not looked at: runtimes pass dummies with VERSION.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import field
 
 from ..model.errors import InvalidEnvironment
 from ..model.request import Command
+from ..model.value import Value
 from .names import interface_problem, name_problem
 
+_COMMANDS = {str(command): command for command in Command}
 _ATTACHING = frozenset({Command.ADD, Command.CHECK, Command.DEL})
 
 
-@dataclass(frozen=True)
-class Environment:
+class Environment(Value):
     """What the variables said; "" or empty where a command has no use for one."""
 
     command: Command
@@ -38,19 +40,22 @@ def command_of(environ: Mapping[str, str]) -> Command | None:
     text = environ.get("CNI_COMMAND", "")
     if not text:
         return None
-    try:
-        return Command(text)
-    except ValueError:
-        known = ", ".join(Command)
+    command = _COMMANDS.get(text)
+    if command is None:
         raise InvalidEnvironment(
             f"unknown CNI_COMMAND: {text if text.isprintable() else repr(text)}",
-            details=f"known commands are {known}",
-        ) from None
+            details=f"known commands are {', '.join(_COMMANDS)}",
+        )
+    return command
 
 
-def parse(environ: Mapping[str, str]) -> Environment:
-    """Raises `InvalidEnvironment` naming the variable that is wrong, or all that are missing."""
+def parse(environ: Mapping[str, str], *, reads_args: bool = True) -> Environment:
+    """Raises `InvalidEnvironment` naming the variable that is wrong, or all that are missing.
+
+    What can't be read of CNI_ARGS is no error for a plugin that does not look at it.
+    """
     command = command_of(environ)
+    lenient = command is Command.DEL or not reads_args
     missing = [] if command else ["CNI_COMMAND"]
     values = {}
     for variable, used_by, required_by, problem_of in _VARIABLES:
@@ -60,9 +65,11 @@ def parse(environ: Mapping[str, str]) -> Environment:
         if not value:
             if command in required_by:
                 missing.append(variable)
-        elif problem := problem_of(value):
+        elif variable == "CNI_ARGS" and lenient:
+            continue
+        elif problem := (not value.isascii() and _not_text(value)) or problem_of(value):
             raise InvalidEnvironment(f"{variable}: {value!r} {problem}", details=variable)
-    args = _pairs(values.get("CNI_ARGS", ""), lenient=command is Command.DEL)
+    args = _pairs(values.get("CNI_ARGS", ""), lenient=lenient)
     if command is None or missing:
         raise InvalidEnvironment(f"required env variables [{','.join(missing)}] missing")
     return Environment(
@@ -109,7 +116,7 @@ def own_namespace_allowed(environ: Mapping[str, str]) -> bool:
 
 
 def _pairs(text: str, *, lenient: bool) -> dict[str, str]:
-    """With `lenient` what can't be read is passed over: a DEL must clean up all the same."""
+    """With `lenient` what can't be read is passed over, as for a DEL, which must clean up."""
     args = {}
     for pair in filter(None, text.split(";")):
         key, equals, value = pair.partition("=")
@@ -121,6 +128,18 @@ def _pairs(text: str, *, lenient: bool) -> dict[str, str]:
                 details="CNI_ARGS",
             )
     return args
+
+
+def _not_text(value: str) -> str:
+    """Bytes that are not UTF-8 stand in an environment as half surrogate pairs (PEP 383).
+
+    No name in a record, a rule or a result can hold them.
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return "is not UTF-8"
+    return ""
 
 
 def _anything(value: str) -> str:

@@ -4,10 +4,12 @@ Go's encoding/json takes `"SUBNET"` for `"subnet"`, so configurations with slopp
 work today. Rules that hold here:
 - The exact spelling wins; a second spelling beside it is an unknown key, and kept.
 - null is no value: a known key that holds it counts as absent.
+- Of a key written twice the last value counts, but it is known: some plugin may not have it.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +33,29 @@ class Keys:
             if value is not None or name not in self.names:
                 folded[name] = value
         return folded
+
+
+class WithRepeats(dict[str, Any]):
+    """An object in which keys were written twice: `repeated` are those. The last one counts."""
+
+    repeated: tuple[str, ...] = ()
+
+
+def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these pairs, as a JSON reader finds them."""
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    twice = WithRepeats(found)
+    twice.repeated = tuple(
+        key for key, count in Counter(key for key, _ in pairs).items() if count > 1
+    )
+    return twice
+
+
+def repeated(document: Any) -> tuple[str, ...]:
+    """The keys that stand twice in it."""
+    return document.repeated if isinstance(document, WithRepeats) else ()
 
 
 def get(document: Mapping[str, Any], key: str) -> Any:

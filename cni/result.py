@@ -5,8 +5,11 @@ CNI spec 1.1.0, "Success"; what is left out when empty follows the reference's o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
+
+from msgspec import to_builtins
 
 from ..model.errors import ConfigError, IncompatibleVersion
 from ..model.result import Address, Dns, Interface, Result, Route
@@ -53,7 +56,7 @@ def to_json(result: Result, version: str) -> Json:
     if result.routes:
         # The reference keeps the newer fields (mtu, table ..) in 0.3 and 0.4 too, and in a
         # chain they would be lost otherwise.
-        document["routes"] = [_route_json(one) for one in result.routes]
+        document["routes"] = list(map(to_builtins, result.routes))
     if result.dns or old:
         document["dns"] = _dns_json(result.dns)
     return document
@@ -86,17 +89,11 @@ def _filled(document: Json) -> Json:
 
 
 def _interface_json(interface: Interface, old: bool) -> Json:
-    document = {"name": interface.name}
-    document |= _filled({"mac": interface.mac, "sandbox": interface.sandbox})
-    if not old:
-        document |= _filled(
-            {
-                "mtu": interface.mtu,
-                "socketPath": interface.socket_path,
-                "pciID": interface.pci_id,
-            }
-        )
-    return document
+    document: Json = to_builtins(interface)
+    return {key: document[key] for key in _OLD_KEYS if key in document} if old else document
+
+
+_OLD_KEYS = ("name", "mac", "sandbox")
 
 
 def _address_json(address: Address, old: bool) -> Json:
@@ -109,27 +106,11 @@ def _address_json(address: Address, old: bool) -> Json:
     return document
 
 
-def _route_json(route: Route) -> Json:
-    document: Json = {"dst": route.dst}
-    document |= _filled(
-        {"gw": route.gw, "mtu": route.mtu, "advmss": route.advmss, "priority": route.priority}
-    )
-    if route.table is not None:
-        document["table"] = route.table
-    if route.scope is not None:
-        document["scope"] = route.scope
-    return document
-
-
 def _dns_json(dns: Dns) -> Json:
-    return _filled(
-        {
-            "nameservers": list(dns.nameservers),
-            "domain": dns.domain,
-            "search": list(dns.search),
-            "options": list(dns.options),
-        }
-    )
+    return {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in to_builtins(dns).items()
+    }
 
 
 # --- in ---------------------------------------------------------------------
@@ -184,14 +165,7 @@ def _from_oldest(fields: Mapping[str, Any], at: str) -> Result:
 
 def _interface(document: Mapping[str, Any], at: str) -> Interface:
     fields = _INTERFACE.fold(document)
-    return Interface(
-        _text(fields, "name", at),
-        _text(fields, "mac", at),
-        _text(fields, "sandbox", at),
-        _number(fields, "mtu", at) or 0,
-        _text(fields, "socketPath", at),
-        _text(fields, "pciID", at),
-    )
+    return Interface(_text(fields, "name", at), **_given(fields, _OF_INTERFACE, at))
 
 
 def _address(document: Mapping[str, Any], at: str, interfaces: int) -> Address:
@@ -205,15 +179,7 @@ def _address(document: Mapping[str, Any], at: str, interfaces: int) -> Address:
 
 def _route(document: Mapping[str, Any], at: str) -> Route:
     fields = _ROUTE.fold(document)
-    return Route(
-        _cidr(fields, "dst", at),
-        _ip(fields, "gw", at),
-        _unsigned(fields, "mtu", at) or 0,
-        _unsigned(fields, "advmss", at) or 0,
-        _unsigned(fields, "priority", at) or 0,
-        _unsigned(fields, "table", at),
-        _unsigned(fields, "scope", at, most=255),
-    )
+    return Route(_cidr(fields, "dst", at), **_given(fields, _OF_ROUTE, at))
 
 
 def _dns(fields: Mapping[str, Any], at: str) -> Dns:
@@ -221,12 +187,12 @@ def _dns(fields: Mapping[str, Any], at: str) -> Dns:
         return Dns()
     where = f"{at}.dns"
     dns = _DNS.fold(_object(fields["dns"], where))
-    return Dns(
-        _texts(dns, "nameservers", where),
-        _text(dns, "domain", where),
-        _texts(dns, "search", where),
-        _texts(dns, "options", where),
-    )
+    return Dns(**_given(dns, _OF_DNS, where))
+
+
+def _given(fields: Mapping[str, Any], readers: _Readers, at: str) -> dict[str, Any]:
+    """By field, what `fields` have; the rest is at its default."""
+    return {name: read(fields, key, at) for name, (key, read) in readers.items() if key in fields}
 
 
 # --- one value, checked ---------------------------------------------------------
@@ -294,3 +260,28 @@ def _ip(fields: Mapping[str, Any], key: str, at: str) -> str:
     if text and not is_address(text):
         raise _wrong(text, f"{at}.{key}", "an address")
     return text
+
+
+_Readers = Mapping[str, tuple[str, Callable[[Mapping[str, Any], str, str], Any]]]
+"""By field, its key and how that is read."""
+_OF_INTERFACE: _Readers = {
+    "mac": ("mac", _text),
+    "sandbox": ("sandbox", _text),
+    "mtu": ("mtu", _number),
+    "socket_path": ("socketPath", _text),
+    "pci_id": ("pciID", _text),
+}
+_OF_ROUTE: _Readers = {
+    "gw": ("gw", _ip),
+    "mtu": ("mtu", _unsigned),
+    "advmss": ("advmss", _unsigned),
+    "priority": ("priority", _unsigned),
+    "table": ("table", _unsigned),
+    "scope": ("scope", partial(_unsigned, most=255)),
+}
+_OF_DNS: _Readers = {
+    "nameservers": ("nameservers", _texts),
+    "domain": ("domain", _text),
+    "search": ("search", _texts),
+    "options": ("options", _texts),
+}

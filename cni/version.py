@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..model.errors import DecodingError, IncompatibleVersion
+from ..model.errors import ConfigError, DecodingError, IncompatibleVersion
 from ..model.request import Command
 from .keys import get, shown
 
@@ -18,6 +18,9 @@ SUPPORTED = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
 CURRENT = SUPPORTED[-1]
 DEFAULT = "0.1.0"
 """What a configuration without `cniVersion` means, to the reference's libraries."""
+
+_ONE_ADDRESS_A_FAMILY = ("0.1.0", "0.2.0")
+"""Their results have `ip4` and `ip6`, and no list."""
 
 _SINCE = {Command.CHECK: "0.4.0", Command.GC: "1.1.0", Command.STATUS: "1.1.0"}
 _GRAMMAR = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,2}", re.ASCII)
@@ -109,3 +112,12 @@ def supported_by(reply: Mapping[str, Any]) -> tuple[str, ...]:
     if not listed and get(reply, "code") is None and get(reply, "cniVersion") == "0.2.0":
         return ("0.1.0", "0.2.0")
     raise DecodingError(f"the answer to VERSION names no supportedVersions: {shown(dict(reply))}")
+
+
+def refuse_two_of_a_family(version: str, families: Sequence[int], where: str) -> None:
+    """Raises `ConfigError` naming the key `where`, for addresses a result could not tell of."""
+    for family in (4, 6):
+        if version in _ONE_ADDRESS_A_FAMILY and families.count(family) > 1:
+            raise ConfigError(
+                f"{where}: CNI version {version} does not support more than one IPv{family} address"
+            )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from argparse import ArgumentParser
@@ -13,24 +12,28 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from ..model.errors import CniError
-from ..store.failure import NewerSchema
+from ..model.errors import CniError, NewerLayout
+from ..store import location
+from ..store.failure import Newer
 from ..store.locks import FileLock
 from . import home
 from .about import introduced
 from .call import Handler
 from .descriptors import standing
+from .installed import Replaced, installed, watched
+from .limits import Limits, limits, open_already, raised, roomy
 from .preload import preload
 from .server import LOOK_SECONDS, Server
-from .settings import Settings, settings
+from .settings import Mode, Settings, settings
 from .wire import declined
 
 
 class Equipment(NamedTuple):
-    """What answers requests, and what is to be done every half minute."""
+    """What answers requests, what is to be done every half minute, and within which limits."""
 
     handler: Handler
     housekeeping: Callable[[], None]
+    limits: Limits = Limits()
 
 
 def main() -> int:
@@ -38,8 +41,8 @@ def main() -> int:
     arguments = _parser().parse_args()
     try:
         config = settings(os.environ, state=arguments.state, socket=arguments.socket)
-        return run(config, arguments.idle_exit, _equip)
-    except (CniError, home.NotOurs, OSError) as error:
+        return run(config, arguments.idle_exit, partial(_equip, mode=config.mode))
+    except (CniError, OSError) as error:
         print(f"pynetd: {error}", file=sys.stderr)
         return 1
 
@@ -55,8 +58,8 @@ def _parser() -> ArgumentParser:
 
 
 def run(config: Settings, idle_exit: float | None, equip: Callable[[Path], Equipment]) -> int:
-    """Serve `config.state` until told to stop; the exit status. Raises `NotOurs`, OSError."""
-    home.prepare(config.state)
+    """Serve `config.state` until told to stop; the exit status. Raises `StoreError`, OSError."""
+    location.prepare(config.state)
     listener = home.activated()
     lock = home.lock(config.state)
     if lock is None and listener is not None:
@@ -65,33 +68,50 @@ def run(config: Settings, idle_exit: float | None, equip: Callable[[Path], Equip
         print(f"pynetd: another one serves {config.state} already", file=sys.stderr)
         return 0
     with lock:
+        package = installed()
         equipment = equip(config.state)
+
+        def tidy_up() -> None:
+            equipment.housekeeping()
+            if not package.is_as_it_was():
+                server.stop()
+
         server = Server(
-            introduced(equipment.handler),
+            watched(introduced(roomy(equipment.handler)), package),
             listener or home.listen(config.socket),
             standing(config.state),
+            limits=equipment.limits,
             idle_exit=idle_exit,
-            retire_on=(NewerSchema,),
-            housekeeping=equipment.housekeeping,
+            retire_on=(Newer, NewerLayout, Replaced),
+            housekeeping=tidy_up,
         )
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: server.stop())
+        server.stop_on_signals()
         server.run()
     return 0
 
 
-def _equip(state: Path) -> Equipment:
+def _equip(state: Path, mode: Mode) -> Equipment:
+    descriptors = raised()
     preload()
-    from ..kernel.nft_events import Watch
+    from ..kernel.machine import machine
+    from ..kernel.nft.events import Watch
     from ..kernel.warm import HostEntry, Warm
+    from .asking import see_to_it
     from .recovery import Recovery
     from .serve import Services, serve
 
     watch: Watch[HostEntry] = Watch()
-    warm = Warm(watch)
+    bounds = limits(descriptors, open_already())
+    warm = Warm(watch, bounds.hosts)
     services = Services(state, warm=warm)
+    machine()
     Recovery(services, warm, watch).start()
-    return Equipment(partial(serve, services=services), warm.expire)
+
+    def housekeeping() -> None:
+        warm.expire()
+        see_to_it(state, lambda: services.store, mode)
+
+    return Equipment(partial(serve, services=services), housekeeping, bounds)
 
 
 def _outwait(state: Path, listener: home.Listener) -> FileLock | None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct
+
+from ..kernel.roots import Root
 
 
-@dataclass
-class Call:
+class Call(Struct):
     """One execution of a plugin, with all it may know of its caller.
 
     `host` is a descriptor of the caller's network namespace, `sandbox` one of CNI_NETNS
     as the caller could open it (None where it could not, or where it is no network
-    namespace), `stderr` a way to the caller's. All three stay open until the reply's `afterwards`
-    is through.
+    namespace), `stderr` a way to the caller's, `root` what its paths begin at. All of them stay
+    open until there is a reply, and no longer: the caller may unmount what they were opened by.
     """
 
     plugin: str
@@ -22,8 +24,7 @@ class Call:
     host: int
     sandbox: int | None
     stderr: int
-    same_mounts: bool
-    """Paths mean the same here as to the caller."""
+    root: Root
     accepted: Callable[[], None]
     """Called once, when the attachment's lock is held and before any effect.
 
@@ -38,17 +39,17 @@ def _nothing() -> None:
     pass
 
 
-@dataclass
-class Reply:
+class Reply(Struct):
     """The exit status, and the one document on stdout (or nothing).
 
-    `afterwards` is what is left to do, for which the caller need not wait. It raises nothing.
+    `afterwards` is what is left to do, for which the caller need not wait. It needs nothing of the
+    call's, raises nothing, and is to be called once.
     """
 
     status: int
     stdout: bytes
-    afterwards: Callable[[], None] = field(default=_nothing, compare=False)
+    afterwards: Callable[[], None] = _nothing
 
 
 Handler = Callable[[Call], Reply]
-"""`serve` with its services bound. Raises `Declined` before any effect, else nothing."""
+"""`serve` with its services bound: it raises what that does."""

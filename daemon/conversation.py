@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import select
 import socket
-import sys
+from array import array
 from collections.abc import Iterable
 from contextlib import suppress
 from struct import Struct
@@ -18,7 +18,8 @@ from struct import Struct
 from ..model.errors import Declined
 from . import token, wire
 from .call import Call, Reply
-from .descriptors import MOUNTS, NETWORK, USERS, Standing
+from .descriptors import NETWORK, USERS, Standing
+from .installed import Replaced
 
 RECEIVE_SECONDS = 5.0
 """How long the caller may take to send its request, or to take the answer."""
@@ -31,23 +32,30 @@ _POLLRDHUP = 0x2000
 
 
 class Conversation:
-    """Closes the connection and every descriptor that came with it in `close`."""
+    """The connection, and every descriptor that came with it until there is an answer."""
 
     def __init__(self, connection: socket.socket, standing: Standing) -> None:
         self._socket = connection
         self._standing = standing
         self._descriptors: list[int] = []
         self._token = -1
+        self._is_taken = False
         self.is_accepted = False
 
     def hear(self) -> Call:
-        """The request, once it is whole and one of ours to serve. Raises `Declined`."""
+        """The request, once it is whole and one of ours to serve. Raises `Declined`.
+
+        `Replaced` where the launcher is of a package that came after this one.
+        """
         self._check_peer()
         try:
             self._socket.settimeout(RECEIVE_SECONDS)
             request = wire.decode_request(self._receive())
             return self._call(request)
-        except (wire.Malformed, wire.OtherVersion, OSError) as error:
+        except wire.OtherVersion as error:
+            refusal = Replaced if error.is_later else Declined
+            raise refusal(str(error)) from error
+        except (wire.Malformed, OSError) as error:
             raise Declined(str(error)) from error
 
     def accepted(self) -> None:
@@ -55,16 +63,27 @@ class Conversation:
 
         Raises `Declined` where the caller waits no longer, and may be one-shot already.
         """
-        if self.is_accepted:
-            return
+        if not self.is_accepted:
+            self.reserve()
+            self.is_accepted = True
+
+    def reserve(self) -> None:
+        """The same for one that is not begun yet, so that it may still be declined."""
         if self.cancelled():
             raise Declined("the caller has hung up")
         try:
-            if not token.take(self._token):
+            if not (self._is_taken or token.take(self._token)):
                 raise Declined("the caller has given up waiting")
         except wire.Malformed as error:
             raise Declined(str(error)) from error
-        self.is_accepted = True
+        self._is_taken = True
+
+    def give_back(self) -> None:
+        """It is not accepted after all, if that can be: the caller may do it itself."""
+        with suppress(OSError):
+            if self._is_taken:
+                token.give_back(self._token)
+            self._is_taken = self.is_accepted = False
 
     def cancelled(self) -> bool:
         poll = select.poll()
@@ -72,13 +91,23 @@ class Conversation:
         return bool(poll.poll(0))
 
     def answer(self, reply: Reply) -> None:
-        self._send(wire.encode_reply(reply.status, reply.stdout))
+        """Nothing of the caller's is held any more once it has it. Raises `wire.Malformed`."""
+        frame = wire.encode_reply(reply.status, reply.stdout)
+        self._let_go()
+        self._send(frame)
 
     def decline(self, reason: str) -> None:
+        """Only where it is not accepted, and nothing of it is begun or left."""
+        self.give_back()
+        self._let_go()
         self._send(wire.declined(reason))
 
     def close(self) -> None:
         self._socket.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Of all that came along; the connection alone holds nothing of the caller's."""
         _close_all(self._descriptors)
 
     def _send(self, frame: bytes) -> None:
@@ -95,10 +124,12 @@ class Conversation:
 
     def _receive(self) -> bytes:
         """The body of the request. Raises OSError, `Malformed`, `OtherVersion`."""
-        data, ancillary, _, _ = self._socket.recvmsg(
+        data, ancillary, flags, _ = self._socket.recvmsg(
             _FIRST_READ, _ANCILLARY, socket.MSG_CMSG_CLOEXEC
         )
         self._descriptors = _descriptors_in(ancillary)
+        if flags & socket.MSG_CTRUNC:  # the kernel drops those there is no number for
+            raise wire.Malformed("more descriptors came than there is room for")
         while 0 < len(data) < wire.HEADER_SIZE:
             data += self._some(wire.HEADER_SIZE - len(data))
         kind, length = wire.header(data)
@@ -123,7 +154,7 @@ class Conversation:
         fds, here = self._descriptors, self._standing
         if len(fds) < wire.DESCRIPTORS:
             raise wire.Malformed(f"{len(fds)} descriptors came; {wire.DESCRIPTORS} are the least")
-        host, mounts, users, state, stderr, self._token = fds[: wire.DESCRIPTORS]
+        host, mounts, users, root, state, stderr, self._token = fds[: wire.DESCRIPTORS]
         if here.namespace(host, NETWORK) is None:
             raise wire.Malformed("the first descriptor is no network namespace")
         if here.namespace(users, USERS) != here.users:
@@ -140,23 +171,24 @@ class Conversation:
             host=host,
             sandbox=sandbox,
             stderr=stderr,
-            same_mounts=here.namespace(mounts, MOUNTS) == here.mounts,
+            root=here.root_of(mounts, root),
             accepted=self.accepted,
             cancelled=self.cancelled,
         )
 
 
 def _descriptors_in(ancillary: Iterable[tuple[int, int, bytes]]) -> list[int]:
-    return [
-        int.from_bytes(data[at : at + _INT], sys.byteorder)
-        for level, kind, data in ancillary
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS
-        for at in range(0, len(data) - len(data) % _INT, _INT)
-    ]
+    found = array("i")
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            found.frombytes(data[: len(data) - len(data) % found.itemsize])
+    return found.tolist()
 
 
 def _close_all(descriptors: list[int]) -> None:
     for fd in descriptors:
-        with suppress(OSError):
+        try:  # noqa: SIM105 - for eight of them it costs more than to close them
             os.close(fd)
+        except OSError:
+            pass
     descriptors.clear()

@@ -1,47 +1,33 @@
-"""The daemon's place in the file system: its directory, its lock, its socket.
+"""The daemon's and the agent's place in the file system: directory, lock, socket.
 
-One daemon per state directory: whoever holds the open-file-description lock on
-`pynetd.lock`, which the kernel frees at its death. The socket is put in place by rename,
-so that a caller finds the old one or the new one and never none.
+One of each per state directory: whoever holds the open-file-description lock on `pynetd.lock`,
+or `agent.lock`, which the kernel frees at its death. The socket is put in place by rename, so
+that a caller finds the old one or the new one and never none.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-import stat
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from struct import Struct
 
+from ..model.value import Value
 from ..store.locks import FileLock
 
 BACKLOG = 1024
 _FIRST_ACTIVATED = 3  # sd_listen_fds(3): SD_LISTEN_FDS_START
+_CREDENTIALS = Struct("iII")  # struct ucred: pid, uid, gid
 
 
-class NotOurs(Exception):
-    """The directory can't hold our state: what is wrong with it, and what to do."""
-
-
-def prepare(state: Path) -> None:
-    """`mkdir -p -m 700 STATE`. Raises `NotOurs`, OSError."""
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = state.stat()
-    if status.st_uid != os.geteuid():
-        raise NotOurs(f"{state} belongs to uid {status.st_uid}; this is uid {os.geteuid()}")
-    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise NotOurs(f"others can write to {state}: chmod 700 {state}")
-
-
-def lock(state: Path) -> FileLock | None:
-    """The daemon's lock, held; None where another daemon holds it. Raises `StoreError`."""
-    held = FileLock(state / "pynetd.lock")
+def lock(state: Path, name: str = "pynetd") -> FileLock | None:
+    """The lock of `name`, held; None where another process holds it. Raises `StoreError`."""
+    held = FileLock(state / f"{name}.lock")
     return held if held.try_acquire() else None
 
 
-@dataclass(frozen=True)
-class Listener:
+class Listener(Value):
     """A listening socket, and the file that is ours to remove (None: systemd's)."""
 
     socket: socket.socket
@@ -87,6 +73,29 @@ def listen(path: Path) -> Listener:
     finally:
         os.close(directory)
     return Listener(server, path, inode)
+
+
+def connect(path: Path, seconds: float) -> socket.socket:
+    """A connection to who listens at `path`; nothing on it takes longer. Raises OSError."""
+    # By way of the directory: a socket's address holds 107 bytes, a path may be longer.
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(seconds)
+        connection.connect(f"/proc/self/fd/{directory}/{path.name}")
+    except BaseException:
+        connection.close()
+        raise
+    finally:
+        os.close(directory)
+    return connection
+
+
+def peer(connection: socket.socket) -> tuple[int, int]:
+    """Pid and uid of who is at the other end, as the kernel says."""
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid, uid, _ = _CREDENTIALS.unpack(raw)
+    return pid, uid
 
 
 def activated() -> Listener | None:

@@ -1,6 +1,6 @@
 """The same call without a daemon, in a process of its own: what the launcher falls back to.
 
-`python -I -c "from pynet.daemon.one_shot import main; main()" bridge`
+`one_shot_start` imports it, and calls `main`.
 
 Imported late is whatever only the rarer of its three jobs needs (about, call, leave a
 daemon behind): a runtime waits for each millisecond.
@@ -15,15 +15,23 @@ from collections.abc import Mapping
 from functools import partial
 from typing import NoReturn
 
-from ..model.errors import CniError
+from ..kernel.roots import OWN
+from ..model.errors import CniError, Code
 from .call import Call, Handler, Reply
 from .settings import IDLE_EXIT, Mode, Settings, settings
 
 
 def main() -> NoReturn:
-    """Serve this process's own request: the plugin's name is the last argument."""
+    """Serve this process's own request: the plugin's name is the last argument.
+
+    What stands before it a person has said, or a unit of systemd's.
+    """
     plugin = os.path.basename(sys.argv[-1])  # noqa: PTH119 - pathlib costs a millisecond
     if not os.environ.get("CNI_COMMAND"):
+        if (plugin, *sys.argv[1:2]) == ("dhcp", "daemon"):
+            from .dhcp_daemon import become
+
+            become(sys.argv[2:-1])
         print(about(plugin), file=sys.stderr)
         sys.exit(0)
     try:
@@ -53,7 +61,7 @@ def run(handler: Handler, plugin: str, environ: Mapping[str, str], stdin: bytes)
                 host=host,
                 sandbox=sandbox,
                 stderr=2,
-                same_mounts=True,
+                root=OWN,
                 accepted=_nothing,
                 cancelled=_never,
             )
@@ -96,7 +104,9 @@ def error_reply(error: Exception) -> Reply:
     """For what `serve` could not answer itself: it was not reached, or its store is newer."""
     import json
 
-    if not isinstance(error, CniError):
+    if isinstance(error, OSError):
+        error = CniError(str(error), code=Code.IO_FAILURE)
+    elif not isinstance(error, CniError):
         error = CniError(f"internal error: {type(error).__name__}: {error}")
     return Reply(1, json.dumps(error.to_json("1.1.0")).encode() + b"\n")
 
@@ -136,36 +146,13 @@ def _answers(config: Settings) -> bool:
     return True
 
 
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_RUNTIME_DIR", "PYTHONPATH")
-
-
 def _leave_daemon(config: Settings) -> None:
-    """Start `pynetd`, detached: a session and descriptors of its own, its parent gone at once.
+    """Start `pynetd`, detached, its parent gone at once."""
+    from .leaving import Left
 
-    Every descriptor is closed: the runtime reads our pipes until nobody holds them.
-    """
-    python = [sys.executable, "-I" if sys.flags.isolated else "-P"]
     flags = ["--state", str(config.state), "--socket", str(config.socket)]
-    arguments = [*python, "-m", "pynet.daemon", *flags, "--idle-exit", str(IDLE_EXIT)]
-    environ = {key: os.environ[key] for key in _KEPT if key in os.environ}
-    null = os.open(os.devnull, os.O_RDWR)
-    actions: list[tuple[int, ...]] = [(os.POSIX_SPAWN_DUP2, null, fd) for fd in range(3)]
-    actions += [(os.POSIX_SPAWN_CLOSE, fd) for fd in _inherited()]
     try:
         os.chdir("/")
-        os.posix_spawn(sys.executable, arguments, environ, file_actions=actions, setsid=True)
+        Left("pynet.daemon", [*flags, "--idle-exit", str(IDLE_EXIT)])
     except OSError as error:
         print(f"pynet: no daemon could be left behind: {error}", file=sys.stderr)
-
-
-def _inherited() -> list[int]:
-    """The open descriptors but for stdin, stdout and stderr that an exec would pass on."""
-    passed_on = []
-    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
-        fd = int(name)
-        try:
-            if fd > 2 and os.get_inheritable(fd):
-                passed_on.append(fd)
-        except OSError:
-            continue  # the descriptor that listed them
-    return passed_on

@@ -11,9 +11,11 @@ from ..cni import dialogue
 from ..engine.engine import Engine
 from ..engine.request_record import Call
 from ..engine.site import Site
-from ..engine.ways import adapt, ways_among
+from ..engine.ways import adapt, unmet, ways_among
 from ..kernel.world import KernelWorld
 from ..model.errors import CniError
+from ..model.forwarding import ForwardBlockers
+from ..model.plan import Drift
 from ..model.request import Command
 from ..model.resource import Resource
 from ..plugins import registry
@@ -28,8 +30,7 @@ def adapt_ways(store: Store, world: KernelWorld) -> bool:
 
     False where an ADD is under way, which may have looked before. Raises `CniError`, OSError.
     """
-    with store.read() as tx:
-        records = tx.records(host=world.host, plugin=PLUGIN)
+    records = _attached(store, world)
     wanted = {}
     for record in records:
         if record.state is State.READY:
@@ -39,6 +40,26 @@ def adapt_ways(store: Store, world: KernelWorld) -> bool:
                 print(f"pynet: {PLUGIN} of {record.container}: {error.msg}", file=sys.stderr)
     adapt(Site(store, world), wanted)
     return not any(record.state in (State.INTENT, State.PENDING) for record in records)
+
+
+def unmet_ways(store: Store, world: KernelWorld, record: Record) -> list[Drift]:
+    """What is missing of the ways the record needs now, and does not have; [] for one without."""
+    if record.plugin != PLUGIN:
+        return []
+    try:
+        if not world.look(ForwardBlockers()):
+            return []
+        needed = _needed(store, world, record)
+    except CniError:
+        return []  # what is wrong with it is told by what it has
+    with store.read() as tx:
+        steps = tx.steps(record)
+    return unmet(world, steps, needed)
+
+
+def _attached(store: Store, world: KernelWorld) -> list[Record]:
+    with store.read() as tx:
+        return tx.records(host=world.host, plugin=PLUGIN)
 
 
 def _needed(store: Store, world: KernelWorld, record: Record) -> list[Resource]:

@@ -1,16 +1,17 @@
 """Where the state is, where the daemon listens, and whether there is to be one.
 
-The launcher's own reading of the same variables stands in launcher/settings.c.
+The launcher's own reading of the same variables stands in launcher/settings.c. What the file
+beside it says it puts into the environment, so that nobody else need read that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from ..model.errors import InvalidEnvironment
+from ..model.value import Value
 from ..store import location
 
 IDLE_EXIT = 300.0
@@ -25,8 +26,7 @@ class Mode(StrEnum):
     REQUIRE = "require"
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Value):
     state: Path
     socket: Path
     mode: Mode = Mode.AUTO
@@ -44,9 +44,14 @@ def settings(
     if socket is None:
         given = environ.get("PYNET_SOCKET")
         socket = Path(given) if given else state / "pynetd.sock"
+    return Settings(state.absolute(), socket.absolute(), mode_of(environ))
+
+
+def mode_of(environ: Mapping[str, str]) -> Mode:
+    """Whether a daemon may be used, and a process of ours left behind. Raises as `settings`."""
     mode = environ.get("PYNET_DAEMON") or Mode.AUTO
     try:
-        return Settings(state.absolute(), socket.absolute(), Mode(mode))
+        return Mode(mode)
     except ValueError:
         raise InvalidEnvironment(
             f"PYNET_DAEMON={mode} is not known: it is auto, never or require"

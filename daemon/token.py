@@ -3,7 +3,8 @@
 An eventfd in semaphore mode that holds 1, made by the launcher and sent along with the
 request. The daemon takes it to accept the request, the launcher before it runs the request
 itself. The kernel gives it to one of them, however late the other is, and wherever it was
-killed.
+killed. A daemon that finds that it can't serve the request after all, and holds nothing of it any
+more, gives it back before it declines.
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ def take(token: int) -> bool:
     if len(data) != _SIZE or int.from_bytes(data, sys.byteorder) != 1:
         raise Malformed("the descriptor sent as the token is none")
     return True
+
+
+def give_back(token: int) -> None:
+    """What was taken is there again. Raises OSError."""
+    os.eventfd_write(token, 1)
 
 
 def _read(token: int) -> bytes:

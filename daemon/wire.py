@@ -13,8 +13,9 @@ The same layout stands at the top of launcher/daemon.c; integers are little-endi
     reply     u32 exit status; then stdout
 
 With a request's first byte go its descriptors (SCM_RIGHTS): the caller's network, mount
-and user namespace, the state directory, a pipe to stderr, the token (token.py), and
-CNI_NETNS if it could be opened. That a request is accepted is not said: the token is gone.
+and user namespace, its root directory, the state directory, a pipe to stderr, the token
+(token.py), and CNI_NETNS if it could be opened. That a request is accepted is not said: the
+token is gone.
 
 The header and `declined` stay as they are in every later version of the protocol: a
 launcher must understand the refusal of a daemon of another version.
@@ -28,10 +29,10 @@ from struct import Struct
 from typing import NamedTuple
 
 MAGIC = b"pynt"
-VERSION = 2
+VERSION = 3
 LIMIT = 16 << 20
 """The largest body, in bytes."""
-DESCRIPTORS = 6
+DESCRIPTORS = 7
 """How many descriptors every request carries; CNI_NETNS may be one more."""
 
 REQUEST, DECLINED, REPLY = 1, 3, 4
@@ -55,6 +56,7 @@ class OtherVersion(Exception):
             f"the peer speaks version {version} of the launcher's protocol, this is {VERSION}: "
             "run `pynet install` again, or restart pynetd"
         )
+        self.is_later = version > VERSION
 
 
 class Request(NamedTuple):

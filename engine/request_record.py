@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from ..model.value import Value, compact
 
-@dataclass(frozen=True)
-class Call:
+
+class Call(Value):
     """What an executable is run with, but for CNI_COMMAND (CNI spec 1.1.0, section 4)."""
 
     environ: Mapping[str, str]
@@ -22,10 +22,10 @@ class Call:
             for name, value in self.environ.items()
             if name.startswith("CNI_") or name == "PATH"
         }
-        return json.dumps({"environ": environ, "config": self.config})
+        return compact({"environ": environ, "config": self.config})
 
     def stdin(self) -> bytes:
-        return json.dumps(self.config).encode()
+        return compact(self.config).encode()
 
     @classmethod
     def load(cls, text: str) -> Call:

@@ -2,74 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ..model.errors import CniError
+from msgspec import field
+
+from ..model.errors import AlreadyAttached, CniError
 from ..model.plugin import Plugin
-from ..model.query import LinkNamed, Query
-from ..model.request import Attachment, Request
-from ..model.resource import Lease
-from ..model.resources import Veth
+from ..model.request import Attachment
+from ..model.resource import Lease, Resource
+from ..model.resources import DelegatedLease
+from ..model.value import Value
 from ..store.locks import AttachmentLock
 from ..store.records import Record, State
-from ..store.store import Reader, Store
-from .request_record import Call
+from ..store.store import Store
+from .leasing import Delegate, Delegating, Lessor, no_delegate
 from .world import World
 
-Delegate = Callable[[str, str, Call], dict[str, Any]]
-"""(binary, CNI_COMMAND, call) -> the document on its stdout. Raises `DelegateFailed`."""
+
+def nobody() -> None:
+    """Who is told where nobody keeps anything."""
 
 
-def no_delegate(binary: str, command: str, call: Call) -> dict[str, Any]:
-    raise CniError(f"{binary}: nothing here can run somebody else's plugin")
+def nowhere(note: str) -> None:
+    """Where notes go that nobody has called for."""
 
 
-@dataclass(frozen=True)
-class Site:
+class Site(Value):
+    """`lessors` are those who give leases, by the kind of lease they give.
+
+    `kept` is called when what keepers look after has changed. It waits for nobody, and raises
+    nothing. With `leaves_newer`, what a newer pynet has on record is left to that one. `say` is
+    told what whoever called may want to know.
+    """
+
     store: Store
     world: World
     delegate: Delegate = no_delegate
+    lessors: Mapping[str, Lessor] = field(default_factory=dict)
+    kept: Callable[[], None] = nobody
+    leaves_newer: bool = False
+    say: Callable[[str], None] = nowhere
 
-    def look(self, question: Query[Any] | Lease[Any]) -> Any:
-        """The world's answer. Raises `CniError` for a lease: nobody here gives one of its kind."""
-        if isinstance(question, Lease):
-            raise CniError(f"nothing here leases {question.describe()}")
-        return self.world.look(question)
+    def scope(self, resource: Resource) -> str:
+        """The namespace whose state `resource` is, as `Record.scope` of a record made here."""
+        return self.world.host if resource.place == "host" else self.world.sandbox
+
+    def lessor(self, lease: Lease[Any]) -> Lessor:
+        """Who gives leases of that kind. Raises `CniError` where nobody does."""
+        if isinstance(lease, DelegatedLease):
+            return Delegating(self.delegate)
+        lessor = self.lessors.get(lease.kind)
+        if lessor is None:
+            raise CniError(f"nobody here gives a {lease.kind}: {lease.describe()}")
+        return lessor
 
     def lock(self, attachment: Attachment) -> AttachmentLock:
-        return AttachmentLock(self.store.path.parent, self.world.host, attachment)
+        return AttachmentLock(self.store.directory, self.world.host, attachment)
 
-    def earlier(self, tx: Reader, plugin: Plugin, request: Request, digest: str) -> list[Record]:
-        """What earlier ADDs of `plugin` for this attachment have on record, done or not.
 
-        But for one that is done with another configuration: the same plugin may stand twice in
-        a chain, and where it does not, the kernel will refuse.
-        """
-        return [
-            record
-            for record in tx.records_of(self.world.host, request.attachment)
-            if record.plugin == plugin.name
-            and not (record.state is State.READY and record.digest != digest)
-        ]
+def earlier_of(records: Iterable[Record], plugin: Plugin, digest: str) -> list[Record]:
+    """What earlier ADDs of `plugin` have among the attachment's `records`, done or not.
 
-    def is_forsaken(self, record: Record) -> bool:
-        """Whether its namespace is provably gone: the host's end of the pair went with it.
+    But for one that is done with another configuration: the same plugin may stand twice in
+    a chain, and where it does not, the kernel will refuse.
+    """
+    return [
+        record
+        for record in records
+        if record.plugin == plugin.name
+        and not (record.state is State.READY and record.digest != digest)
+    ]
 
-        The pair may be in the record of another plugin, to which this one is chained. Where
-        nothing of an attachment stands on the host there is no such proof.
-        """
-        with self.store.read() as tx:
-            steps = [
-                step
-                for other in tx.records_of(record.host, record.attachment)
-                if other.sandbox == record.sandbox
-                for step in tx.steps(other)
-            ]
-        pairs = [step.resource for step in steps if isinstance(step.resource, Veth)]
-        return bool(pairs) and not any(self._stands(pair) for pair in pairs)
 
-    def _stands(self, pair: Veth) -> bool:
-        link = self.world.look(LinkNamed(pair.name))
-        return link is not None and link.mac == pair.mac
+def already_attached(record: Record) -> AlreadyAttached:
+    """The refusal of an ADD that `record` is the living outcome of."""
+    from ..model.shown import short_id
+
+    return AlreadyAttached(
+        f'container {short_id(record.container)} is on network "{record.network}" as'
+        f" {record.interface} already, by an ADD of plugin {record.plugin} with"
+        " this configuration; DEL it first",
+        details=json.dumps({"record": record.id, "netns": record.netns or None}),
+    )

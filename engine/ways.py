@@ -3,20 +3,23 @@
 Rules that hold here:
 - A way belongs to the records of those who need it, as if their ADD had made it; so it goes
   with the last of them, whatever becomes of whoever noted it.
-- It is made and removed inside the store's write transaction, as all that is shared.
+- Other people's programs make and remove it: under the lock of its key, with no transaction
+  open (`keyed`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from contextlib import suppress
 
 from ..model.forwarding import ForwardAccept, ForwardJump, ZoneInterface
+from ..model.plan import Drift
 from ..model.resource import Resource
-from ..store.records import Record, State, Step
+from ..store.records import ClaimLost, Record, State, Step
 from ..store.store import Reader
-from . import journal
+from . import faults, journal, keyed
 from .site import Site
+from .world import World
 
 
 def ways_among(resources: Iterable[Resource]) -> list[Resource]:
@@ -24,54 +27,56 @@ def ways_among(resources: Iterable[Resource]) -> list[Resource]:
     return [one for one in resources if _is_way(one)]
 
 
+def unmet(world: World, steps: Iterable[Step], needed: Iterable[Resource]) -> list[Drift]:
+    """What is missing of the ways that are `needed` now and none of a record's `steps`."""
+    return [drift for way in _lacking(steps, needed) for drift in world.verify(way)]
+
+
 def adapt(site: Site, wanted: Mapping[Record, Iterable[Resource]]) -> None:
-    """See to it that each record has the ways it needs now, and no others.
+    """See to it that each record has the ways it needs now, and no others, and that they stand.
 
     Raises `CniError`, OSError; what was done until then is on record.
     """
     for record, ways in wanted.items():
         _note(site, record, ways)
-    all_ways = dict.fromkeys(way for ways in wanted.values() for way in ways)
-    if all_ways:
-        with site.store.write() as tx:
-            for way in all_ways:
-                if tx.users(site.world.host, way.key, at_most=1) and site.world.verify(way):
-                    site.world.create([way])
+    for way in dict.fromkeys(way for ways in wanted.values() for way in ways):
+        keyed.mend(site, way)
+    for jump in _asked_for(site):
+        keyed.mend(site, jump)
     for record, ways in wanted.items():
         _leave(site, record, ways)
+
+
+def _asked_for(site: Site) -> list[ForwardJump]:
+    """Jumps to an admin's chain: whoever flushed others' rules has flushed those, too."""
+    with site.store.read() as tx:
+        jumps = list(tx.resources(site.world.host, (ForwardJump.kind,)))
+    return [jump for jump in jumps if isinstance(jump, ForwardJump) and jump.admin]
 
 
 def _note(site: Site, record: Record, ways: Iterable[Resource]) -> None:
     """Journal those of `ways` that the record does not have yet."""
     with site.store.read() as tx:
-        if not _lacking(tx.steps(record), ways):
-            return
-    with site.store.write() as tx:
+        lacking = _lacking(tx.steps(record), ways)
+    if not lacking:
+        return
+    with keyed.joining(site, lacking) as held, site.store.write() as tx:
         current = _current(tx, record)
         if current is None:
             return
-        steps = tx.steps(current)
-        noted = journal.note(tx, site.world, current, _lacking(steps, ways), {})
-        last = max((step.position for step in steps), default=-1)
-        more = [replace(step, position=last + 1 + step.position) for step in noted]
-        tx.ready(tx.pend(current, [*steps, *more]), current.result)
+        lacking = _lacking(tx.steps(current), lacking)
+        tx.append(current, journal.note(tx, site.world, current, lacking, {}, held).steps)
+    faults.point()
 
 
 def _leave(site: Site, record: Record, ways: Iterable[Resource]) -> None:
     """Take back those the record has that are none of `ways`: nobody drops anything there now."""
     with site.store.read() as tx:
-        if not list(_surplus(tx.steps(record), ways)):
-            return
-    with site.store.write() as tx:
         current = _current(tx, record)
-        if current is None:
-            return
-        surplus = list(_surplus(tx.steps(current), ways))
-        doomed = list(journal.doomed(tx, current, surplus))
-        site.world.delete([(step.resource, step.previous) for step in reversed(doomed)])
-        tx.drop(current, [step.position for step in surplus])
-        for step in surplus:
-            journal.leave(tx, current, step.resource)
+        surplus = list(_surplus(tx.steps(record), ways))
+    if current is not None and surplus:
+        with suppress(ClaimLost):  # whoever undoes the record since goes on with it
+            keyed.take_back(site, current, surplus[::-1])
 
 
 def _current(tx: Reader, record: Record) -> Record | None:

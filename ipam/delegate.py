@@ -3,19 +3,30 @@
 CNI spec 1.1.0, "Execution of a delegated plugin": same environment with another
 CNI_COMMAND at most, the whole configuration on stdin, stderr passed on; an error is a
 document on the plugin's stdout.
+
+Rules that hold here:
+- It runs where its caller is: in that network and mount namespace, with that root directory.
+- What may be broken off is broken off by `cancelled` alone; everything else has `PATIENCE`.
+- No more of what it says is kept than a result could need.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import select
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import PurePath
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ..model.errors import Code, DelegateFailed
+from ..kernel.roots import Root
+from ..model import patience
+from ..model.errors import Code, DelegateFailed, DelegateRefused
+from ..model.exhaustion import of_fork
 from ..model.query import REPLACED
+from ..model.value import Value
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -23,46 +34,102 @@ if TYPE_CHECKING:
 _PLUGINS_OWN = 100
 """CNI spec 1.1.0, "Error": "100+ is reserved for plugin-specific errors"."""
 _LOOK_AGAIN = 0.1
+_MOST = 8 << 20
+"""Bytes of a result: 6,000 routes need half a MiB."""
+_LONGEST = 4096
+"""Characters of somebody else's error message."""
+PATIENCE = patience.SECONDS
+"""For what can't be broken off."""
 
 
-def run(
-    binary: str,
-    command: str,
-    environ: Mapping[str, str],
-    config: bytes,
-    stderr_fd: int,
-    *,
-    cancelled: Callable[[], bool] = lambda: False,
-) -> bytes:
-    """What `binary` prints on stdout for CNI_COMMAND `command`.
+class Run(Value):
+    """One execution of `binary` with CNI_COMMAND `command`."""
 
-    It runs in the calling thread's namespaces: these must be the caller's. `cancelled` is
-    asked every 0.1 s; once it is true the plugin is killed. Raises `DelegateFailed`: with
-    the plugin's own code where that is one of the spec's, else with 103, since a code from
-    100 on means something else with us.
-    """
-    import subprocess
+    binary: str
+    command: str
+    environ: Mapping[str, str]
+    config: bytes
+    stderr: int
 
-    name = _called(binary)
-    try:
-        with _as_stdin(config) as stdin:
-            child = subprocess.Popen(
-                [binary],
-                stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=stderr_fd,
-                env={**environ, "CNI_COMMAND": command},
+    def to_end(self, root: Root, cancelled: Callable[[], bool] | None = None) -> bytes:
+        """What it prints on stdout.
+
+        It runs in the calling thread's network namespace, which must be the caller's, and in
+        `root`. `cancelled` is asked every 0.1 s; once it is true the plugin is killed. Without
+        it, it is killed after `PATIENCE`, which is code 11. Raises `DelegateFailed`: with the
+        plugin's own code where that is one of the spec's, else with 103, since a code from 100
+        on means something else with us; `CniError` where it can't run in `root`, or at all now.
+        """
+        import subprocess  # here, not where `root` is: nothing of ours can be found there
+
+        name = _called(self.binary)
+        try:
+            with _as_stdin(self.config) as stdin:
+                child = root.within(
+                    lambda: subprocess.Popen(
+                        [self.binary],
+                        stdin=stdin,
+                        stdout=subprocess.PIPE,
+                        stderr=self.stderr,
+                        env={**self.environ, "CNI_COMMAND": self.command},
+                    )
+                )
+        except OSError as error:
+            if exhausted := of_fork(error, name):
+                raise exhausted from error
+            raise DelegateFailed(
+                f"{name} can't be executed: {self.binary}: {error.strerror}; "
+                "install it in CNI_PATH, or correct ipam.type",
+            ) from error
+        with child:
+            try:
+                output = self._converse(child, cancelled)
+            except BaseException:
+                child.kill()
+                raise
+        if child.returncode != 0:
+            raise _failure(name, self.command, child.returncode, output)
+        return output
+
+    def _converse(self, child: Popen[bytes], cancelled: Callable[[], bool] | None) -> bytes:
+        from subprocess import TimeoutExpired
+
+        assert child.stdout is not None
+        pipe = child.stdout.fileno()
+        poll = select.poll()
+        poll.register(pipe, select.POLLIN)
+        output = bytearray()
+        deadline = monotonic() + PATIENCE
+        look = monotonic() + _LOOK_AGAIN
+        open_yet = True
+        while True:
+            if open_yet and poll.poll(_LOOK_AGAIN * 1000):
+                part = os.read(pipe, 1 << 16)
+                output += part
+                open_yet = bool(part)
+            elif not open_yet:
+                with suppress(TimeoutExpired):
+                    child.wait(_LOOK_AGAIN)
+                    return bytes(output)
+            if len(output) > _MOST:
+                raise DelegateFailed(
+                    f"{_called(self.binary)} was killed: it prints more than {_MOST >> 20} MiB on"
+                    f" {self.command}, which is no result"
+                )
+            if monotonic() > look:
+                look = monotonic() + _LOOK_AGAIN
+                self._give_up(cancelled, deadline)
+
+    def _give_up(self, cancelled: Callable[[], bool] | None, deadline: float) -> None:
+        """Raises `DelegateFailed` where nobody waits any more, or it has taken too long."""
+        if cancelled is not None and cancelled():
+            raise DelegateFailed(f"{_called(self.binary)} was killed: the caller has hung up")
+        if cancelled is None and monotonic() > deadline:
+            raise DelegateFailed(
+                f"{_called(self.binary)} was killed: {self.command} takes it longer than"
+                f" {PATIENCE:g} s; try again later",
+                code=Code.TRY_AGAIN_LATER,
             )
-    except OSError as error:
-        raise DelegateFailed(
-            f"{name} can't be executed: {binary}: {error.strerror}; "
-            "install it in CNI_PATH, or correct ipam.type",
-        ) from error
-    with child:
-        output = _converse(child, name, cancelled)
-    if child.returncode != 0:
-        raise _failure(name, command, child.returncode, output)
-    return output
 
 
 def _called(binary: str) -> str:
@@ -81,42 +148,33 @@ def _as_stdin(config: bytes) -> Iterator[int]:
         yield file.fileno()
 
 
-def _converse(child: Popen[bytes], name: str, cancelled: Callable[[], bool]) -> bytes:
-    from subprocess import TimeoutExpired
-
-    try:
-        while True:
-            try:
-                return child.communicate(timeout=_LOOK_AGAIN)[0]
-            except TimeoutExpired:
-                if cancelled():
-                    raise DelegateFailed(f"{name} was killed: the caller has hung up") from None
-    except BaseException:
-        child.kill()
-        raise
-
-
 def _failure(name: str, command: str, status: int, output: bytes) -> DelegateFailed:
     how = f"exit status {status}" if status > 0 else f"killed by signal {-status}"
-    document = _document(output)
+    try:
+        document = document_in(output)
+    except ValueError:
+        document = {}
     msg = document.get("msg")
     if not isinstance(msg, str) or not msg:
         said = output[:200].decode(errors="replace").strip()
         return DelegateFailed(f"{name} failed on {command}: {how}", details=said)
     code = document.get("code")
-    return DelegateFailed(
-        f"{name}: {msg}",
+    return DelegateRefused(
+        f"{name}: {msg[:_LONGEST]}",
         code=_spec_code(code),
-        details=f"{how}, code {code}. {document.get('details') or ''}".strip(),
+        details=f"{how}, code {code}. {document.get('details') or ''}".strip()[:_LONGEST],
     )
 
 
-def _document(output: bytes) -> dict[str, Any]:
+def document_in(output: bytes) -> dict[str, Any]:
+    """The JSON object that a plugin has printed. Raises `ValueError` for anything else."""
     try:
         document = json.loads(output)
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(document, dict):
+        raise ValueError("it is not an object")
+    return document
 
 
 def _spec_code(code: object) -> Code | None:

@@ -7,20 +7,20 @@ Nothing here gives an address back: `Writer.forget` does, with the record.
 
 from __future__ import annotations
 
+import json
 import time
-from dataclasses import dataclass
 
 from ..model import ranges
 from ..model.errors import AddressInUse, AlreadyAttached, RangeFull
 from ..model.plan import Drift
 from ..model.resources import AddressLease, Leased, Range
+from ..model.value import Value
 from ..store.leases import NO_POSITION, HeldLease
 from ..store.records import Record
 from ..store.store import Reader, Writer
 
 
-@dataclass(frozen=True)
-class _Holder:
+class _Holder(Value):
     """Who asks; `record` is None for a question that takes nothing."""
 
     container: str
@@ -28,7 +28,34 @@ class _Holder:
     record: int | None = None
 
     def __str__(self) -> str:
-        return f"container {self.container}, interface {self.interface}"
+        from ..model.shown import short_id
+
+        return f"container {short_id(self.container)}, interface {self.interface}"
+
+
+class Holdings:
+    """What containers have already, as a transaction sees it: read once for all range sets.
+
+    A container with thousands of them would else be asked about all it has for each of them.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._known: dict[tuple[str, str, str], dict[int, list[HeldLease]]] = {}
+
+    def of(self, lease: AddressLease, holder: _Holder) -> list[HeldLease]:
+        """What the holder has in this range set, or may have in it: where that is not known."""
+        where = lease.pool, holder.container, holder.interface
+        known = self._known.get(where)
+        if known is None:
+            known = self._known[where] = {}
+            for found in self._reader.leases_of(*where):
+                known.setdefault(found.position, []).append(found)
+        return [*known.get(lease.index, ()), *known.get(NO_POSITION, ())]
+
+    def settle(self, found: HeldLease) -> None:
+        """It is known now in which range set it is."""
+        self._known[found.pool, found.container, found.interface][NO_POSITION].remove(found)
 
 
 def peek(reader: Reader, lease: AddressLease, container: str, interface: str) -> Leased:
@@ -37,7 +64,7 @@ def peek(reader: Reader, lease: AddressLease, container: str, interface: str) ->
     With container and interface "" it tells whether anything is left (STATUS).
     """
     holder = _Holder(container, interface)
-    if standing := _standing(reader, lease, holder):
+    if standing := _standing(Holdings(reader), lease, holder):
         return _leased(lease, standing.address)
     if lease.requested:
         return _leased(lease, _requested(reader, lease))
@@ -48,7 +75,9 @@ def peek(reader: Reader, lease: AddressLease, container: str, interface: str) ->
     return _leased(lease, _freed(reader, lease, avoided))
 
 
-def take(writer: Writer, lease: AddressLease, record: Record) -> Leased:
+def take(
+    writer: Writer, lease: AddressLease, record: Record, holdings: Holdings | None = None
+) -> Leased:
     """An address for `record`: the one it holds already, the requested one, or the next free.
 
     A lease of the same container and interface without a record (one that was taken over)
@@ -57,9 +86,12 @@ def take(writer: Writer, lease: AddressLease, record: Record) -> Leased:
     has one), `ConfigError` (the requested one is in no range, or a gateway).
     """
     holder = _Holder(record.container, record.interface, record.id)
-    if standing := _standing(writer, lease, holder):
+    holdings = holdings or Holdings(writer)
+    if standing := _standing(holdings, lease, holder):
         if standing.record is None:
             writer.adopt(standing, record.id, lease.index)
+            if standing.position == NO_POSITION:
+                holdings.settle(standing)
         return _leased(lease, standing.address)
     fresh = "" if lease.requested else _take_fresh(writer, lease)
     address = fresh or _take_used(writer, lease)
@@ -90,11 +122,9 @@ def held(reader: Reader, lease: AddressLease, record: Record, answer: Leased) ->
     return [Drift(f"address {address} of pool {lease.pool}", "holder", str(owner), holder)]
 
 
-def _standing(reader: Reader, lease: AddressLease, holder: _Holder) -> HeldLease | None:
+def _standing(holdings: Holdings, lease: AddressLease, holder: _Holder) -> HeldLease | None:
     """What the holder has in this range set already; None where there is nothing to go on with."""
-    for found in reader.leases_of(lease.pool, holder.container, holder.interface):
-        if found.position not in (lease.index, NO_POSITION):
-            continue
+    for found in holdings.of(lease, holder):
         if not ranges.range_of(lease.ranges, found.address):
             continue
         fits = not lease.requested or found.address == _canonical(lease.requested)
@@ -113,12 +143,23 @@ def _requested(reader: Reader, lease: AddressLease) -> str:
     address = _canonical(lease.requested)
     found = reader.lease_at(lease.pool, address)
     if found:
-        raise AddressInUse(
-            f"requested address {address} is not available in pool {lease.pool}: "
-            f"{_Holder(found.container, found.interface)} has it",
-            details=f"record {found.record}, position {found.position}, since {found.since:.0f}",
-        )
+        raise _in_use(reader, found)
     return address
+
+
+def _in_use(reader: Reader, found: HeldLease) -> AddressInUse:
+    """Who has it, and how it is taken from them."""
+    from ..model.shown import command, minute, short_id
+
+    record = None if found.record is None else reader.record(found.record)
+    holder, remedy = short_id(found.container), "choose another"
+    if record is not None:
+        remedy += f", or detach it: {command('pynet', 'detach', holder, record.network)}"
+    return AddressInUse(
+        f"address {found.address} is in use: container {holder} ({found.interface}), since"
+        f" {minute(found.since)}; {remedy}",
+        details=json.dumps({"pool": found.pool, "address": found.address}),
+    )
 
 
 def _take_requested(writer: Writer, lease: AddressLease) -> str:
@@ -148,10 +189,16 @@ def _freed(reader: Reader, lease: AddressLease, avoided: frozenset[str]) -> str:
     bounds = [range[:2] for range in lease.ranges]
     if address := reader.oldest_freed(lease.pool, bounds, avoided):
         return address
+    from ..model.shown import command
+
+    network = lease.pool.rpartition(":")[2]  # before it, the directory of a pool of its own
     raise RangeFull(
         f"no IP addresses available in pool {lease.pool}: "
-        + ", ".join(_fill(reader, lease.pool, range, avoided) for range in lease.ranges),
-        details="release what nobody uses (`pynet inspect` shows the holders), or widen the range",
+        + ", ".join(_fill(reader, lease.pool, range, avoided) for range in lease.ranges)
+        + f"; {command('pynet', 'inspect', network)} shows who holds them:"
+        f" {command('pynet', 'detach', 'CONTAINER', network)} frees one,"
+        f" {command('pynet', 'cni', 'gc', network, '--yes')} what a container that is"
+        " gone has left; or widen the range"
     )
 
 

@@ -8,16 +8,18 @@ which is before its port forwards, and lost.
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterable, Iterator
 from struct import Struct
 from time import sleep
 
 from ..model.plan import Announcement
-from . import links
-from .namespaces import entered
+from . import icmpv6
+from .namespaces import entered, of_socket
+from .netlink import links
+from .netlink.rtnl import address_bytes
 from .places import Places
-from .rtnl import address_bytes
 
 _BROADCAST = b"\xff" * 6
 _ALL_NODES = address_bytes("ff02::1")
@@ -25,7 +27,6 @@ _ALL_NODES_MAC = bytes.fromhex("333300000001")
 
 _ETHERNET = Struct("!6s6sH")
 _ARP = Struct("!HHBBH6s4s6s4s")  # RFC 826
-_IPV6 = Struct("!IHBB")  # RFC 8200, section 3, without the addresses
 _ADVERTISEMENT = Struct("!BBHI16sBB6s")  # RFC 4861, section 4.4, with the target's MAC
 _OVERRIDE = 1 << 29
 
@@ -35,22 +36,31 @@ _STEP = 0.002
 
 
 def announce(at: Places, announcement: Announcement) -> None:
-    """Once the port forwards, or after 40 ms. Raises OSError, `CniError`."""
+    """Once the port forwards, or after 40 ms; by sockets alone. Raises OSError, `CniError`."""
     _wait_until_connected(at, announcement)
-    with entered(at.namespace("sandbox")):
-        raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-    with raw:
+    with _opened_inside(at) as raw:
         raw.bind((announcement.interface, 0))
         mac = raw.getsockname()[4]
         for frame in frames(mac, announcement.addresses):
             raw.send(frame)
 
 
+def _opened_inside(at: Places) -> socket.socket:
+    """By way of the socket there: whoever called has its answer, and may unmount what it gave."""
+    namespace = of_socket(at.socket("sandbox").raw)
+    try:
+        with entered(namespace):
+            return socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    finally:
+        os.close(namespace)
+
+
 def _wait_until_connected(at: Places, announcement: Announcement) -> None:
     # Since Linux 6.8 the kernel acts upon a new carrier when it is looked at, if not before.
     for _ in range(_ATTEMPTS):
         inside = links.is_operational(at.socket("sandbox"), announcement.interface)
-        outside = links.is_operational(at.socket("host"), announcement.port)
+        port = announcement.port
+        outside = not port or links.is_operational(at.socket("host"), port)
         if inside and outside:
             return
         sleep(_STEP)
@@ -68,18 +78,6 @@ def frames(mac: bytes, addresses: Iterable[str]) -> Iterator[bytes]:
 
 
 def _advertisement(mac: bytes, address: bytes) -> bytes:
-    ends = address + _ALL_NODES
-    length = _ADVERTISEMENT.size
-    fields = (_OVERRIDE, address, 2, 1, mac)
-    pseudo = ends + length.to_bytes(4, "big") + bytes((0, 0, 0, socket.IPPROTO_ICMPV6))
-    total = _checksum(pseudo + _ADVERTISEMENT.pack(136, 0, 0, *fields))
-    header = _IPV6.pack(6 << 28, length, socket.IPPROTO_ICMPV6, 255)
-    return header + ends + _ADVERTISEMENT.pack(136, 0, total, *fields)
-
-
-def _checksum(data: bytes) -> int:
-    """RFC 1071, of an even number of bytes."""
-    total = sum(int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
+    head = icmpv6.NEIGHBOUR_ADVERTISEMENT, 0, 0
+    message = _ADVERTISEMENT.pack(*head, _OVERRIDE, address, 2, 1, mac)
+    return icmpv6.packet(address, _ALL_NODES, message)

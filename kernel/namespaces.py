@@ -10,22 +10,28 @@ Rules that hold here:
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
 import stat
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
+from time import sleep
+from types import TracebackType
 
 from ..model.errors import NamespaceError
 
 CLONE_NEWNET = 0x40000000
 _NS_GET_NSTYPE = 0xB703  # _IO(NSIO, 3), linux/nsfs.h
+_SIOCGSKNS = 0x894C  # linux/sockios.h
 _SO_NETNS_COOKIE = 71  # asm-generic/socket.h, Linux 5.14
 _CURRENT = Path("/proc/thread-self/ns/net")
+_ATTEMPTS = 500
+_PAUSE = 0.01
+"""Seconds between attempts to come back from a namespace, while there is no memory for it."""
 _KINDS = {  # linux/sched.h
     0x00020000: "mount",
     0x02000000: "cgroup",
@@ -113,9 +119,19 @@ def own() -> int:
     return os.open(_CURRENT, os.O_RDONLY | os.O_CLOEXEC)
 
 
+def of_socket(sock: socket.socket) -> int:
+    """A descriptor of the namespace that `sock` was opened in, by no mount of anybody's.
+
+    Raises OSError.
+    """
+    fd: int = fcntl.ioctl(sock, _SIOCGSKNS)
+    os.set_inheritable(fd, False)
+    return fd
+
+
 def same(one: int, other: int) -> bool:
     """Whether two descriptors, both open now, are of one namespace."""
-    return identity(one) == identity(other)
+    return os.path.samestat(os.fstat(one), os.fstat(other))
 
 
 def identity(fd: int) -> tuple[int, int]:
@@ -168,38 +184,56 @@ _here = _Whereabouts()
 os.register_at_fork(after_in_child=_here.forget)
 
 
-@contextmanager
-def entered(fd: int) -> Iterator[None]:
+class entered:
     """This thread works inside the namespace `fd`: `nsenter --net=...`.
 
     Raises `NamespaceError` where it may not be entered.
     """
-    before = _here.descriptor()
-    if same(fd, before):
-        yield
-        return
-    try:
-        setns(fd)
-    except OSError as error:
-        raise NamespaceError(
-            f"can't enter the network namespace: {error.strerror}; "
-            "that needs CAP_SYS_ADMIN here and in the namespace's user namespace"
-        ) from error
-    outer, _here.inside = _here.inside, fd
-    try:
-        yield
-    finally:
-        _here.inside = outer
-        _come_back(before)
+
+    __slots__ = ("_before", "_fd", "_outer")
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._before: int | None = None
+        self._outer: int | None = None
+
+    def __enter__(self) -> None:
+        fd, before = self._fd, _here.descriptor()
+        if same(fd, before):
+            return
+        try:
+            setns(fd)
+        except OSError as error:
+            needs = "; that needs CAP_SYS_ADMIN here and in the namespace's user namespace"
+            hint = needs if error.errno == errno.EPERM else ""
+            raise NamespaceError(
+                f"can't enter the network namespace: {error.strerror}{hint}"
+            ) from error
+        self._before = before
+        self._outer, _here.inside = _here.inside, fd
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._before is not None:
+            _here.inside = self._outer
+            _come_back(self._before)
 
 
 def _come_back(home: int) -> None:
-    try:
-        setns(home)
-    except OSError as error:
-        with suppress(OSError):
-            os.write(2, f"pynet: lost in a foreign namespace: {error}\n".encode())
-        os.abort()
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            return setns(home)
+        except OSError as error:
+            if error.errno == errno.ENOMEM and left:
+                sleep(_PAUSE)  # there is nothing to lose by waiting
+                continue
+            with suppress(OSError):
+                os.write(2, f"pynet: lost in a foreign namespace: {error}\n".encode())
+            os.abort()
 
 
 def cookie(sock: socket.socket) -> int:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..model.errors import NamespaceError
-from ..model.query import Place
+from ..model.place import NO_NUMBER, Place
 from . import sysctls
-from .deletion import Deleter
-from .rtnl_socket import Socket
+from .netlink.deletion import Deleter
+from .netlink.rtnl_socket import Socket
 from .sysctls import Folders
 from .warm import HostEntry, Warm
 
 if TYPE_CHECKING:
-    from .nft_table import Table
+    from .nft.table import Table
 
 _HOST = "the host's namespace"
 
@@ -21,12 +21,21 @@ _HOST = "the host's namespace"
 class Places:
     """The descriptors stay the caller's; sockets are opened here, and closed by `close`.
 
-    `netns` is the sandbox's path as the runtime gave it, for messages. Without a
-    sandbox, asking for one raises `NamespaceError`.
+    `netns` is the sandbox's path as the runtime gave it, for messages; `number` the one by which
+    the host knows it, for what can be done without a descriptor. Without a sandbox, asking for
+    one raises `NamespaceError`.
     """
 
-    def __init__(self, host: int, sandbox: int | None, netns: str, warm: Warm | None) -> None:
+    def __init__(
+        self,
+        host: int,
+        sandbox: int | None,
+        netns: str,
+        warm: Warm | None,
+        number: int = NO_NUMBER,
+    ) -> None:
         self.netns = netns
+        self.number = number
         self.deleter = warm.deleter if warm else Deleter()
         self._descriptors: dict[Place, int | None] = {"host": host, "sandbox": sandbox}
         self._sockets: dict[Place, Socket] = {}
@@ -34,6 +43,7 @@ class Places:
         self._warm = warm
         self._entry: HostEntry | None = warm.enter(host, _HOST) if warm else None
         self._table: Table | None = None
+        self._numbers: dict[str, int] = {}
 
     def has(self, place: Place) -> bool:
         return self._descriptors[place] is not None
@@ -87,20 +97,35 @@ class Places:
             folders = self._folders[place] = Folders(self._warm.procfs if self._warm else None)
         return folders
 
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The numbers by which the host knows namespaces, as far as seen: by cookie."""
+        return self._entry.numbers if self._entry is not None else self._numbers
+
     def table(self) -> Table:
         """Our nftables tables on the host."""
         host = self.namespace("host")
         if self._entry is not None:
             return self._entry.table(host)
         if self._table is None:
-            from .nft_table import Table
+            from .nft.table import Table
 
             self._table = Table(host)
         return self._table
 
-    def delete_link(self, index: int, name: str) -> None:
-        """`ip link del NAME` on the host."""
-        self.deleter.delete(self.namespace("host"), _HOST, index, name)
+    def delete_link(self, index: int, name: str, place: Place = "host") -> None:
+        """`ip link del NAME` there; returns when it is gone. One that is gone is no error.
+
+        Raises `KernelError`.
+        """
+        self.deleter.delete(self.namespace(place), self.name(place), index, name)
+
+    def let_go(self) -> None:
+        """Of all but the two sockets: from now on the descriptors are not needed any more."""
+        for place in self._descriptors:
+            if self.has(place):
+                self.socket(place)
+        self._close_folders()
 
     def close(self) -> None:
         sockets, self._sockets = self._sockets, {}
@@ -109,11 +134,14 @@ class Places:
                 self._entry.give_back(sock)
             else:
                 sock.close()
-        for folders in self._folders.values():
-            folders.close()
+        self._close_folders()
         if self._table is not None:
             self._table.close()
             self._table = None
         if self._warm is not None and self._entry is not None:
             self._warm.leave(self._entry)
             self._entry = None
+
+    def _close_folders(self) -> None:
+        while self._folders:
+            self._folders.popitem()[1].close()

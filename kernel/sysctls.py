@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _ROOT = "/proc/sys/net"
 _SWAPPED = str.maketrans("./", "/.")
+_NO_NAMES = {"", ".", ".."}
 
 
 def path(key: str) -> str:
@@ -27,10 +28,10 @@ def path(key: str) -> str:
     The first separator decides, as with sysctl(8): after a dot, a slash stands for a dot
     (of a VLAN interface's name). Raises `ConfigError` for what is no key below net.
     """
-    separator = next((character for character in key if character in "./"), "")
-    name = key.translate(_SWAPPED) if separator == "." else key
+    dotted = "." in key.partition("/")[0]
+    name = key.translate(_SWAPPED) if dotted else key
     parts = name.split("/")
-    if len(parts) < 2 or "\0" in name or any(part in ("", ".", "..") for part in parts):
+    if len(parts) < 2 or "\0" in name or not _NO_NAMES.isdisjoint(parts):
         raise ConfigError(f"sysctl key {key!r} is not a path below {_ROOT}")
     return f"{_ROOT}/{name}"
 

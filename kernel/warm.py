@@ -3,7 +3,8 @@
 Rules that hold here:
 - Never a container's namespace: an open socket keeps a dead namespace, and the host's end of
   its veth, alive. For the same reason what is not used for a while is let go (`expire`), but
-  for the namespace of this process itself, which keeps that alive anyway.
+  for the namespace of this process itself, which keeps that alive anyway. And there is a bound
+  to how many are kept.
 - A namespace is known by device and inode. Numbers are reused, but not while a socket in the
   namespace is open, and an entry has one from its first day to its last.
 - A socket is lent to one request at a time.
@@ -11,23 +12,33 @@ Rules that hold here:
 
 from __future__ import annotations
 
-import socket
 import threading
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from . import namespaces
-from .deletion import Deleter
-from .rtnl_socket import Socket
+from .netlink.deletion import Deleter
+from .netlink.rtnl_socket import Socket
 from .sysctls import Folders
 
 if TYPE_CHECKING:
-    from .nft_events import Watch
-    from .nft_table import Table
+    from .nft.events import Changes, Watch
+    from .nft.table import Table
 
 _KEEP_IDLE = 4
 _LIFETIME = 60.0
+_MOST = 64
+_REMEMBERED = 256
+
+
+class Numbers(dict[str, int]):
+    """By cookie, the numbers (nsid) of the containers that came last: a chain asks once."""
+
+    def __setitem__(self, cookie: str, number: int) -> None:
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        super().__setitem__(cookie, number)
 
 
 class HostEntry:
@@ -43,8 +54,9 @@ class HostEntry:
         self._idle: list[Socket] = []
         self._table: Table | None = None
         self.folders = Folders()
+        self.numbers = Numbers()
         self._watch = watch
-        self.changes: socket.socket | None = None
+        self.changes: Changes | None = None
         self.cookie = self._anchor.cookie
         self.users = 0
         self.used = monotonic()
@@ -65,10 +77,15 @@ class HostEntry:
     def table(self, namespace: int) -> Table:
         with self._lock:
             if self._table is None:
-                from .nft_table import Table
+                from .nft.table import Table
 
-                self._table = Table(namespace)
-                self._listen(self._table)
+                table = Table(namespace)
+                try:
+                    self._listen(table)
+                except BaseException:
+                    table.close()
+                    raise  # or nobody would ever watch it
+                self._table = table
             return self._table
 
     @property
@@ -78,10 +95,15 @@ class HostEntry:
 
     def _listen(self, table: Table) -> None:
         if self._watch is not None:
-            from .nft_events import listen
+            from .nft.events import Changes
 
-            self.changes = listen(table.namespace, table.port)
-            self._watch.add(self, self.changes)
+            changes = Changes(table.namespace, table.port)
+            try:
+                self._watch.add(self, changes)
+            except BaseException:
+                changes.close()
+                raise
+            self.changes = table.changes = changes
 
     def close(self) -> None:
         """Only when nobody uses it."""
@@ -97,12 +119,14 @@ class HostEntry:
 class Warm:
     """The host namespaces in use by this process. Threads may share it."""
 
-    def __init__(self, watch: Watch[HostEntry] | None = None) -> None:
+    def __init__(self, watch: Watch[HostEntry] | None = None, most: int = _MOST) -> None:
+        """`most` are the namespaces that are kept beside this process's own."""
         from .procfs import Procfs  # a one-shot, which has no use for it, must not pay for it
 
         self.deleter = Deleter()
         self.procfs = Procfs()
         self._watch = watch
+        self._most = most
         status = Path("/proc/self/ns/net").stat()
         self._own = status.st_dev, status.st_ino
         self._lock = threading.Lock()
@@ -129,6 +153,16 @@ class Warm:
         with self._lock:
             entry.users -= 1
             entry.used = monotonic()
+            surplus = self._pop_surplus() if len(self._entries) > self._most else []
+        for each in surplus:
+            each.close()
+
+    def _pop_surplus(self) -> list[HostEntry]:
+        """Of those that are in nobody's use, what was used last the longest ago."""
+        others = [key for key in self._entries if key != self._own]
+        idle = [key for key in others if not self._entries[key].users]
+        idle.sort(key=lambda key: self._entries[key].used)
+        return [self._entries.pop(key) for key in idle[: max(0, len(others) - self._most)]]
 
     def expire(self, lifetime: float = _LIFETIME) -> None:
         """Let go of others' namespaces that nobody has used for `lifetime` seconds."""

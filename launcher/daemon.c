@@ -13,8 +13,8 @@
  *     reply     u32 exit status; then stdout
  *
  * With a request's first byte go its descriptors (SCM_RIGHTS): the caller's network, mount
- * and user namespace, the state directory, a pipe to stderr, the token, and CNI_NETNS if it
- * could be opened. stderr itself is not among them: a daemon that hangs would hold it, and the
+ * and user namespace, its root directory, the state directory, a pipe to stderr, the token, and
+ * CNI_NETNS if it could be opened. stderr itself is not among them: a daemon that hangs would hold it, and the
  * runtime reads ours to its end.
  *
  * The token is an eventfd that holds 1, and which both can read: who reads the 1 owns the request.
@@ -28,6 +28,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,9 +39,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PROTOCOL_VERSION 2
+#define PROTOCOL_VERSION 3
 #define HEADER_SIZE 12
-#define MOST_DESCRIPTORS 7
+#define MOST_DESCRIPTORS 8
 
 enum kind { REQUEST = 1, DECLINED = 3, REPLY };
 enum owner { UNDECIDED, OURS, THE_DAEMONS };
@@ -85,7 +86,7 @@ struct request begin_request(const char *plugin)
     size_t begun = HEADER_SIZE + 12 + name + variables;
     size_t room = begun + 16384; /* and few configurations are larger */
     char *frame = allocate(room);
-    memcpy(frame, "pynt\2\0\1\0", 8); /* version 2, kind 1 */
+    memcpy(frame, "pynt\3\0\1\0", 8); /* version 3, kind 1 */
     put32(frame + 12, name);
     put32(frame + 16, variables);
     char *at = mempcpy(frame + 24, plugin, name);
@@ -104,11 +105,13 @@ static bool end_request(struct request *request)
 
 /* --- the token ------------------------------------------------------------------------------ */
 
-/* Whether nobody but us will ever run the request: settles it for good. */
+/* Whether nobody but us will ever run the request: settles it for good where that is so. A daemon
+ * that has accepted it gives the token back where it finds that it can't serve it after all, and has
+ * undone what it had begun. */
 static bool is_ours(struct talk *talk)
 {
     uint64_t one;
-    if (talk->owner == UNDECIDED)
+    if (talk->owner != OURS)
         talk->owner = read(talk->token, &one, sizeof one) == sizeof one ? OURS : THE_DAEMONS;
     return talk->owner == OURS;
 }
@@ -279,6 +282,28 @@ static bool receive_answer(struct talk *talk, struct answer *answer)
 
 /* --- the whole of it ------------------------------------------------------------------------ */
 
+/* CNI_NETNS, -1 if it can't be opened; errno is 0 then where none is given. A descriptor opened by its path holds the mount that is
+ * there: the runtime could not unmount it while the daemon, or the daemon's queue, has ours. One that
+ * is opened from inside holds the namespace alone. */
+static int open_sandbox(int own)
+{
+    const char *path = getenv("CNI_NETNS");
+    errno = 0;
+    if (!path || !*path)
+        return -1;
+    /* not blocking: the path may name anything, a FIFO too */
+    int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 || setns(fd, CLONE_NEWNET) < 0)
+        return fd; /* the daemon will see what it is */
+    int inside = openat(AT_FDCWD, "/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    if (setns(own, CLONE_NEWNET) < 0)
+        fail(INTERNAL, "can't come back from the network namespace %s: %s", path, strerror(errno));
+    if (inside < 0)
+        return fd;
+    close(fd);
+    return inside;
+}
+
 /* How many descriptors there are, 0 if one that every request needs can't be opened. Like the
  * socket they stay open until this process ends, or becomes the one-shot. */
 static size_t open_descriptors(const struct settings *s, struct talk *talk, int *fds)
@@ -289,9 +314,10 @@ static size_t open_descriptors(const struct settings *s, struct talk *talk, int 
     for (; count < 3; count++)
         if ((fds[count] = openat(AT_FDCWD, paths[count], O_RDONLY | O_CLOEXEC)) < 0)
             return 0;
-    fds[count] = openat(AT_FDCWD, s->state, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (fds[count++] < 0)
-        return 0;
+    const char *directories[] = {"/", s->state};
+    for (int i = 0; i < 2; i++, count++)
+        if ((fds[count] = openat(AT_FDCWD, directories[i], O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
+            return 0;
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
         return 0;
@@ -302,12 +328,11 @@ static size_t open_descriptors(const struct settings *s, struct talk *talk, int 
     fds[count++] = talk->token;
     if (talk->token < 0)
         return 0;
-    const char *netns = getenv("CNI_NETNS");
-    if (netns && *netns) { /* not blocking: the path may name anything, a FIFO too */
-        fds[count] = openat(AT_FDCWD, netns, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-        count += fds[count] >= 0;
-    }
-    return count;
+    fds[count] = open_sandbox(fds[0]);
+    /* For want of a descriptor it would look as if it were gone. */
+    if (fds[count] < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+        return 0;
+    return count + (fds[count] >= 0);
 }
 
 const char *ask_daemon(const struct settings *s, struct request *request)
@@ -320,7 +345,7 @@ const char *ask_daemon(const struct settings *s, struct request *request)
         return reason;
     size_t count = s->state ? open_descriptors(s, &talk, fds) : 0;
     if (count == 0)
-        return "the namespaces of this process or the state directory can't be opened";
+        return "this process's namespaces, its root or the state directory can't be opened";
     if (!end_request(request))
         return "the request is too large for the daemon";
 

@@ -6,17 +6,19 @@ imported that a warm daemon's answer can do without.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from typing import NoReturn
 
 from ..daemon import token, wire
-from . import CONFIGURATION
+from . import CONFIGURATION, plain
 
-_ONE_SHOT = "from pynet.daemon.one_shot import main; main()"
+_ONE_SHOT = "from pynet.daemon.one_shot_start import main; main()"
 _DEFAULTS = {"daemon": "auto", "accept_ms": "1000", "reply_ms": "30000"}
 _VARIABLES = {
     "PYNET_PYTHON": "python",
@@ -27,6 +29,8 @@ _VARIABLES = {
     "PYNET_REPLY_MS": "reply_ms",
 }
 _NAMESPACES = ("/proc/self/ns/net", "/proc/self/ns/mnt", "/proc/self/ns/user")
+_CLONE_NEWNET = 0x40000000  # linux/sched.h
+_RAN_OUT = errno.EMFILE, errno.ENFILE, errno.ENOMEM
 _DECODING = 6
 _TRY_LATER = 11
 _INTERNAL = 999
@@ -51,7 +55,7 @@ def main() -> NoReturn:
     try:
         settings = _settings(os.path.dirname(os.path.realpath(sys.argv[0])))  # noqa: PTH120
         if not os.environ.get("CNI_COMMAND"):
-            _run_one_shot(settings, plugin, None)
+            _run_one_shot(settings, plugin, None, sys.argv[1:])
         stdin = sys.stdin.buffer.read(wire.LIMIT // 2 + 1)
         if len(stdin) > wire.LIMIT // 2:
             _fail(_DECODING, "the network configuration on stdin is larger than 8 MiB")
@@ -77,22 +81,16 @@ def _write_all(data: bytes, fd: int = 1) -> None:
 
 def _settings(folder: str) -> dict[str, str]:
     """Raises OSError, ValueError."""
-    found = dict(_DEFAULTS)
-    try:
-        with open(f"{folder}/{CONFIGURATION}") as file:  # noqa: PTH123
-            lines = [line.rstrip("\n").partition("=") for line in file if line[0] != "#"]
-    except FileNotFoundError:
-        lines = []
-    found |= {key: value for key, _, value in lines if value}
-    found |= {key: os.environ[name] for name, key in _VARIABLES.items() if os.environ.get(name)}
-    if found["daemon"] not in ("auto", "never", "require"):
-        raise ValueError(f"daemon={found['daemon']} is not a value pynet knows")
-    for key in ("accept_ms", "reply_ms"):
-        if not found[key].isdigit() or not int(found[key]):
-            raise ValueError(f"{key}={found[key]} is not a value pynet knows")
-    for name in ("PYNET_STATE_DIR", "PYNET_SOCKET"):
-        if value := found.get(_VARIABLES[name]):
-            os.environ[name] = value
+    file = _from_file(f"{folder}/{CONFIGURATION}")
+    given = {key: os.environ[name] for name, key in _VARIABLES.items() if os.environ.get(name)}
+    for source in (file, given):
+        for key, value in source.items():
+            if not _means_something(key, value):
+                raise ValueError(f"{key}={value} is not a value pynet knows")
+    found = _DEFAULTS | file | given
+    for name, key in _VARIABLES.items():
+        if key in file and key not in given and key != "python":
+            os.environ[name] = file[key]
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if os.geteuid() == 0:
         found.setdefault("state", "/run/pynet")
@@ -103,7 +101,26 @@ def _settings(folder: str) -> dict[str, str]:
     return found
 
 
-def _run_one_shot(settings: dict[str, str], plugin: str, stdin: bytes | None) -> NoReturn:
+def _from_file(path: str) -> dict[str, str]:
+    try:
+        text = os.fsdecode(plain.read(path))
+    except FileNotFoundError:
+        return {}
+    lines = [line.partition("=") for line in text.split("\n") if line[:1] != "#"]
+    return {key: value for key, _, value in lines if value}
+
+
+def _means_something(key: str, value: str) -> bool:
+    if key == "daemon":
+        return value in ("auto", "never", "require")
+    if key in ("accept_ms", "reply_ms"):
+        return value.isascii() and value.isdigit() and len(value) < 10 and int(value) > 0
+    return True
+
+
+def _run_one_shot(
+    settings: dict[str, str], plugin: str, stdin: bytes | None, words: Sequence[str] = ()
+) -> NoReturn:
     python = settings.get("python", sys.executable)
     if not python.startswith("/"):
         _fail(_INTERNAL, f"python={python} is no absolute path; correct it in {CONFIGURATION}")
@@ -114,7 +131,7 @@ def _run_one_shot(settings: dict[str, str], plugin: str, stdin: bytes | None) ->
         os.dup2(fd, 0)
         os.close(fd)
     try:
-        os.execv(python, [python, "-I", "-c", _ONE_SHOT, plugin])
+        os.execv(python, [python, "-I", "-c", _ONE_SHOT, *words, plugin])
     except OSError as error:
         _fail(
             _INTERNAL,
@@ -195,7 +212,7 @@ class _Daemon:
         self._deadline = time.monotonic() + accept
         self._reply = reply
         self._token = token.make()
-        self._owned: bool | None = None  # by the daemon; None: that is not settled
+        self._owned: bool | None = None  # by the daemon; None: that was not asked yet
         self._stderr, self._writes_stderr = os.pipe()
         os.set_blocking(self._stderr, False)
         self._poll = select.poll()
@@ -208,8 +225,8 @@ class _Daemon:
         os.close(self._token)
 
     def owns_request(self) -> bool:
-        """Whether the daemon has accepted it: settles it for good."""
-        if self._owned is None:
+        """Whether the daemon has accepted it, and not given it back: False settles it for good."""
+        if self._owned is not False:
             self._owned = not token.take(self._token)
         return self._owned
 
@@ -218,8 +235,9 @@ class _Daemon:
         fds: list[int] = []
         try:
             fds += [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in _NAMESPACES]
-            fds.append(os.open(state, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
-            fds += [self._writes_stderr, os.dup(self._token), *_open_sandbox()]
+            flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+            fds += [os.open(directory, flags) for directory in ("/", state)]
+            fds += [self._writes_stderr, os.dup(self._token), *_open_sandbox(fds[0])]
             sent = socket.send_fds(self._connection, [frame], fds)
         finally:
             for fd in {*fds, self._writes_stderr}:
@@ -268,9 +286,26 @@ class _Daemon:
                 self._poll.unregister(1)  # hung up, yet it can be written to
 
 
-def _open_sandbox() -> list[int]:
+def _open_sandbox(own: int) -> list[int]:
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
     try:
-        return [os.open(os.environ["CNI_NETNS"], flags)]
-    except (KeyError, OSError):
+        fd = os.open(os.environ["CNI_NETNS"], flags)
+    except KeyError:
         return []
+    except OSError as error:
+        if error.errno in _RAN_OUT:
+            raise  # else it would look as if it were gone
+        return []
+    setns = getattr(os, "setns", None)  # Python 3.12; ctypes would cost milliseconds
+    try:
+        if setns is None:
+            return [fd]
+        setns(fd, _CLONE_NEWNET)
+    except OSError:
+        return [fd]
+    try:
+        inside = os.open(_NAMESPACES[0], os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        setns(own, _CLONE_NEWNET)
+    os.close(fd)
+    return [inside]

@@ -19,7 +19,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define ONE_SHOT "from pynet.daemon.one_shot import main; main()"
+#define ONE_SHOT "from pynet.daemon.one_shot_start import main; main()"
 
 /* A descriptor of ours must never become stdin, stdout or stderr. */
 static void open_standard_descriptors(void)
@@ -71,14 +71,20 @@ static void put_stdin_back(const struct request *request)
     close(fd);
 }
 
+/* `words` are what a person has said behind the name, if anything. */
 __attribute__((noreturn))
-static void run_one_shot(const struct settings *s, char *plugin)
+static void run_one_shot(const struct settings *s, char *plugin, char **words, size_t count)
 {
     if (!s->python || *s->python != '/')
         fail(INTERNAL, "pynet's launcher knows no absolute path of a Python interpreter: "
              "run `pynet install`, or write python=/... into pynet-launcher.conf beside it");
     signal(SIGPIPE, SIG_DFL); /* an ignored signal would stay ignored in all that follows */
-    char *argv[] = {(char *)s->python, "-I", "-c", ONE_SHOT, plugin, NULL};
+    char **argv = allocate((count + 6) * sizeof *argv);
+    char *before[] = {(char *)s->python, "-I", "-c", ONE_SHOT};
+    memcpy(argv, before, sizeof before);
+    memcpy(argv + 4, words, count * sizeof *words);
+    argv[count + 4] = plugin;
+    argv[count + 5] = NULL;
     execv(s->python, argv);
     fail(INTERNAL, "can't run the Python interpreter %s: %s; "
          "correct python= in pynet-launcher.conf, or run `pynet install` again",
@@ -97,7 +103,7 @@ int main(int argc, char **argv)
 
     const char *command = getenv("CNI_COMMAND");
     if (!command || !*command) /* a person: told what this is, stdin is left alone */
-        run_one_shot(&s, plugin);
+        run_one_shot(&s, plugin, argv + 1, (size_t)argc - 1);
     struct request request = begin_request(plugin);
     read_stdin(&request);
     if (s.mode != NEVER) {
@@ -107,5 +113,5 @@ int main(int argc, char **argv)
                  s.socket ? s.socket : "(no socket path)", reason);
     }
     put_stdin_back(&request);
-    run_one_shot(&s, plugin);
+    run_one_shot(&s, plugin, argv, 0);
 }

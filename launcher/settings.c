@@ -1,4 +1,7 @@
-/* The settings: the file beside the binary, then the environment, which wins. */
+/* The settings: the file beside the binary, then the environment, which wins.
+ *
+ * What the file says is put into the environment where that says nothing: so it means the same to
+ * the daemon and the one-shot, who read the environment alone. */
 
 #include "launcher.h"
 
@@ -8,55 +11,96 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define CONFIG_LIMIT 16384
 
-static bool set(struct settings *s, const char *key, const char *value)
+enum { STATE, SOCKET, DAEMON, ACCEPT_MS, REPLY_MS, PYTHON, SETTINGS };
+
+static const struct {
+    const char *key, *variable;
+} known[SETTINGS] = {
+    [STATE] = {"state", "PYNET_STATE_DIR"},     [SOCKET] = {"socket", "PYNET_SOCKET"},
+    [DAEMON] = {"daemon", "PYNET_DAEMON"},      [ACCEPT_MS] = {"accept_ms", "PYNET_ACCEPT_MS"},
+    [REPLY_MS] = {"reply_ms", "PYNET_REPLY_MS"}, [PYTHON] = {"python", "PYNET_PYTHON"},
+};
+
+/* Digits alone, and more than none. */
+static bool set_ms(long *ms, const char *value)
 {
-    long *number = strcmp(key, "accept_ms") == 0 ? &s->accept_ms
-                 : strcmp(key, "reply_ms") == 0 ? &s->reply_ms : NULL;
-    if (number) {
-        char *end;
-        *number = strtol(value, &end, 10);
-        return *end == 0 && *number > 0 && *number < INT_MAX;
+    size_t digits = strspn(value, "0123456789");
+    *ms = digits < 10 ? strtol(value, NULL, 10) : 0;
+    return value[digits] == 0 && *ms > 0;
+}
+
+static bool set_mode(enum mode *mode, const char *value)
+{
+    static const char *const modes[] = {"auto", "never", "require"};
+    for (*mode = AUTO; *mode <= REQUIRE; ++*mode)
+        if (strcmp(value, modes[*mode]) == 0)
+            return true;
+    return false;
+}
+
+/* False if the value means nothing. */
+static bool set(struct settings *s, int which, const char *value)
+{
+    switch (which) {
+    case STATE: s->state = value; break;
+    case SOCKET: s->socket = value; break;
+    case PYTHON: s->python = value; break;
+    case DAEMON: return set_mode(&s->mode, value);
+    case ACCEPT_MS: return set_ms(&s->accept_ms, value);
+    case REPLY_MS: return set_ms(&s->reply_ms, value);
     }
-    if (strcmp(key, "python") == 0)
-        s->python = value;
-    else if (strcmp(key, "socket") == 0)
-        s->socket = value;
-    else if (strcmp(key, "state") == 0)
-        s->state = value;
-    else if (strcmp(key, "daemon") == 0) {
-        static const char *const modes[] = {"auto", "never", "require"};
-        for (int i = AUTO; i <= REQUIRE; i++)
-            if (strcmp(value, modes[i]) == 0) {
-                s->mode = (enum mode)i;
-                return true;
-            }
-        return false;
-    }
-    return true; /* a key of a later version */
+    return true;
+}
+
+static int named(const char *key)
+{
+    int which = 0;
+    while (which < SETTINGS && strcmp(key, known[which].key) != 0)
+        which++;
+    return which; /* SETTINGS: a key of a later version */
+}
+
+static char *joined(const char *first, char separator, const char *second)
+{
+    size_t length = strlen(first), size = strlen(second) + 1;
+    char *text = allocate(length + 1 + size);
+    memcpy(text, first, length);
+    text[length] = separator;
+    memcpy(text + length + 1, second, size);
+    return text;
 }
 
 static char *join(const char *folder, const char *name)
 {
-    size_t length = strlen(folder), size = strlen(name) + 1;
-    char *path = allocate(length + 1 + size);
-    memcpy(path, folder, length);
-    path[length] = '/';
-    memcpy(path + length + 1, name, size);
-    return path;
+    return joined(folder, '/', name);
+}
+
+/* Or /dev/null, which stands for an empty one. Of a pipe or a terminal nobody knows the end. */
+static bool is_file(int fd)
+{
+    struct stat about;
+    return fstat(fd, &about) == 0
+        && (S_ISREG(about.st_mode)
+            || (S_ISCHR(about.st_mode) && about.st_rdev == makedev(1, 3)));
 }
 
 /* The file's text, NULL where there is none; the settings keep pointing into it. */
 static char *read_configuration(const char *path)
 {
-    int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+    int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0 && errno == ENOENT)
         return NULL;
     if (fd < 0)
         fail(INTERNAL, "can't read %s: %s", path, strerror(errno));
+    if (!is_file(fd))
+        fail(INTERNAL, "can't read %s: it is no file; `pynet install` writes one, once it is gone",
+             path);
     char *text = allocate(CONFIG_LIMIT + 1);
     size_t size = 0;
     while (size < CONFIG_LIMIT) {
@@ -74,7 +118,8 @@ static char *read_configuration(const char *path)
     return text;
 }
 
-static void configure_from_file(struct settings *s)
+/* Values of the file, by setting; NULL where it has none. */
+static void configure_from_file(struct settings *s, const char **given)
 {
     char binary[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", binary, sizeof binary - 1);
@@ -89,48 +134,61 @@ static void configure_from_file(struct settings *s)
         if (*line == '#' || !value)
             continue;
         *value++ = 0;
-        if (*value && !set(s, line, value))
+        int which = named(line);
+        if (!*value || which == SETTINGS)
+            continue;
+        if (!set(s, which, value))
             fail(INTERNAL, "%s: %s=%s is not a value pynet knows", path, line, value);
+        given[which] = value;
     }
 }
 
-static void configure_from_environment(struct settings *s)
+static void configure_from_environment(struct settings *s, const char **given)
 {
-    static const char *const names[][2] = {
-        {"PYNET_PYTHON", "python"}, {"PYNET_SOCKET", "socket"},
-        {"PYNET_STATE_DIR", "state"}, {"PYNET_DAEMON", "daemon"},
-        {"PYNET_ACCEPT_MS", "accept_ms"}, {"PYNET_REPLY_MS", "reply_ms"},
-    };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const char *value = getenv(names[i][0]);
-        if (value && *value && !set(s, names[i][1], value))
-            fail(INTERNAL, "%s=%s is not a value pynet knows", names[i][0], value);
+    for (int which = 0; which < SETTINGS; which++) {
+        const char *value = getenv(known[which].variable);
+        if (!value || !*value)
+            continue;
+        if (!set(s, which, value))
+            fail(INTERNAL, "%s=%s is not a value pynet knows", known[which].variable, value);
+        given[which] = NULL; /* it is there already */
     }
 }
 
-/* A caller with fewer rights than ours must not choose what we run or whom we ask. */
-static void forget_environment(void)
+/* Not by setenv(): it asks the kernel for memory. `python` is for us alone to know. */
+static void add_to_environment(const char *const *given)
 {
-    char **kept = environ;
-    for (char **entry = environ; *entry; entry++)
-        if (strncmp(*entry, "PYNET_", 6) != 0 && strncmp(*entry, "XDG_RUNTIME_DIR=", 16) != 0)
-            *kept++ = *entry;
-    *kept = NULL;
+    size_t count = 0;
+    while (environ[count])
+        count++;
+    char **larger = allocate((count + SETTINGS + 1) * sizeof *larger);
+    memcpy(larger, environ, (count + 1) * sizeof *environ);
+    for (int which = 0; which < PYTHON; which++) {
+        if (!given[which])
+            continue;
+        char *entry = joined(known[which].variable, '=', given[which]);
+        size_t name = strlen(known[which].variable) + 1, at = 0;
+        while (at < count && strncmp(larger[at], entry, name) != 0)
+            at++; /* it may be there, and empty */
+        larger[at] = entry;
+        if (at == count)
+            larger[++count] = NULL;
+    }
+    environ = larger;
 }
 
 struct settings configure(void)
 {
     struct settings s = {.mode = AUTO, .accept_ms = 1000, .reply_ms = 30000};
-    configure_from_file(&s);
+    const char *given[SETTINGS] = {NULL};
+    /* A caller with fewer rights than ours must not choose what we run: and CNI_PATH is its own. */
     if (getauxval(AT_SECURE))
-        forget_environment();
-    else
-        configure_from_environment(&s);
-    /* The daemon and the one-shot read the same from the environment. */
-    if (s.state)
-        setenv("PYNET_STATE_DIR", s.state, 1);
-    if (s.socket)
-        setenv("PYNET_SOCKET", s.socket, 1);
+        fail(INTERNAL, "pynet's launcher was given more rights than its caller has (a set-user-ID "
+             "or set-group-ID bit, file capabilities, or a security policy): that would let the "
+             "caller run programs with them; `chmod ug-s` and `setcap -r` take them away");
+    configure_from_file(&s, given);
+    configure_from_environment(&s, given);
+    add_to_environment(given);
     const char *runtime = getenv("XDG_RUNTIME_DIR");
     if (!s.state && geteuid() == 0)
         s.state = "/run/pynet";

@@ -4,14 +4,22 @@ The tree:
 
     CniError                        any code, any message
     +-- ConfigError                 7    the network configuration is wrong
+    |   +-- AddressInTheWay         7    the host has another address there
+    |   +-- Away                    7    what is to be lent is not on the host
     +-- InvalidEnvironment          4    a CNI_* variable is missing or wrong
     +-- UnsupportedField            2    a key or value that is understood but not supported
     +-- NamespaceError              8    CNI_NETNS is not a network namespace we may use
+    |   +-- Forbidden               8    it may be one, and this user may not enter it
     +-- TryLater                    11   somebody is busy with it; the same call may succeed later
+    |   +-- Exhausted               11   no descriptor, memory, thread or process is to be had
     +-- StoreError                  5    the store can't be opened, read or written
     +-- KernelError                 102  the kernel refused a change
+    |   +-- NewerLayout             102  the nftables tables are those of a newer pynet
+    +-- AnotherStore                105  the host is another state directory's
     +-- AlreadyAttached             100  an attachment is there already
     +-- RangeFull                   50   no free address: STATUS and ADD say so alike
+    +-- AgentMissing                50   the agent was not asked: there is none, and may be none
+    +-- Unplannable                 999  only an ADD can tell what comes of it: a dry run can't
 
 Below this tree only OSError and programming errors exist; `daemon.serve` turns
 whatever is left into code 999 at one place, as libcni does.
@@ -42,6 +50,7 @@ class Code(IntEnum):
     KERNEL_REFUSED = 102
     DELEGATE_FAILED = 103
     ADDRESS_IN_USE = 104
+    ANOTHER_STORE = 105
     INTERNAL = 999
 
 
@@ -75,6 +84,30 @@ class ConfigError(CniError):
     code = Code.INVALID_CONFIG
 
 
+class AddressInTheWay(ConfigError):
+    """The host has an address where another one is to be; `key` is that of the resource it is.
+
+    What can be done about it depends on whether containers need it.
+    """
+
+    def __init__(self, found: str, advice: str, key: str) -> None:
+        super().__init__(f"{found}; {advice}")
+        self.found = found
+        self.key = key
+
+
+class Away(ConfigError):
+    """What only one container may have is not there; another may have it.
+
+    `kind` is that of the resource it would be, and `key` its key, "" where that is not known.
+    """
+
+    def __init__(self, msg: str, kind: str, key: str = "") -> None:
+        super().__init__(msg)
+        self.kind = kind
+        self.key = key
+
+
 class InvalidEnvironment(CniError):
     code = Code.INVALID_ENVIRONMENT
 
@@ -97,8 +130,16 @@ class NamespaceError(CniError):
     code = Code.INVALID_NETNS
 
 
+class Forbidden(NamespaceError):
+    """It may be one, and this user may not enter it."""
+
+
 class TryLater(CniError):
     code = Code.TRY_AGAIN_LATER
+
+
+class Exhausted(TryLater):
+    """This process, or the machine, has run out of something: another process may not have."""
 
 
 class StoreError(CniError):
@@ -115,6 +156,18 @@ class KernelError(CniError):
         self.errno = errno
 
 
+class NewerLayout(KernelError):
+    """Our nftables tables are made in a way that only a newer version knows: hands off."""
+
+
+class InOurPlace(KernelError):
+    """Somebody else's thing stands where one of ours would: there is nothing of ours to remove."""
+
+
+class AnotherStore(CniError):
+    code = Code.ANOTHER_STORE
+
+
 class AlreadyAttached(CniError):
     code = Code.ALREADY_ATTACHED
 
@@ -127,6 +180,14 @@ class RangeFull(CniError):
     code = Code.NOT_AVAILABLE
 
 
+class AgentMissing(CniError):
+    code = Code.NOT_AVAILABLE
+
+
+class KernelLacks(CniError):
+    code = Code.NOT_AVAILABLE
+
+
 class CheckFailed(CniError):
     code = Code.CHECK_FAILED
 
@@ -135,6 +196,10 @@ class DelegateFailed(CniError):
     """Somebody else's plugin failed; the code is its own where it gave one."""
 
     code = Code.DELEGATE_FAILED
+
+
+class DelegateRefused(DelegateFailed):
+    """It ran to its end, and says itself that it has not done it, and why."""
 
 
 class Declined(Exception):
@@ -150,3 +215,7 @@ class TableMissing(Exception):
 
     Whoever keeps the records makes a new one, fills it and goes on.
     """
+
+
+class Unplannable(CniError):
+    """What a dry run would have to know, and only an ADD can find out."""

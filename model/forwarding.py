@@ -6,36 +6,35 @@ owner of that chain looks for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from .query import Query
 from .resource import Resource, Undo
+from .value import Value
 
 OUR_CHAIN = "PYNET-FORWARD"
 
 
-@dataclass(frozen=True)
-class Blocker:
+class Blocker(Value):
     """A base chain at the forward hook that drops what it was not told to accept.
 
     `program` is what changes it: one of the iptables programs, "firewalld", or "" for a
     table that only its owner can change. `chain` is where the program's table wants what
-    users add. `family` is 4, 6, or 0 for both. `where` is the base chain, in nft's words.
+    users add, and every packet comes by. `family` is 4, 6, or 0 for both. `where` is the base
+    chain, in nft's words. `lacking` is what would have to be installed to change it: then there is
+    no `program`.
     """
 
     where: str
     family: int
     program: str = ""
     chain: str = ""
+    lacking: str = ""
 
 
-@dataclass(frozen=True)
 class ForwardBlockers(Query["tuple[Blocker, ...]"]):
     """`nft list chains`, and `iptables-legacy -S` where the kernel has such tables."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ForwardJump(Resource):
+class ForwardJump(Resource, kw_only=True):
     """`PROGRAM -N CHAIN; PROGRAM -I INTO -j CHAIN`, and CHAIN again when the jump goes.
 
     An `admin` chain is somebody else's: it stays, and is left as it is.
@@ -43,18 +42,22 @@ class ForwardJump(Resource):
 
     kind = "forward-jump"
     undo = Undo.LAST_USER
+    foreign = True
     identity = ("program", "into", "chain")
     program: str
     into: str
     chain: str = OUR_CHAIN
     admin: bool = False
 
+    @property
+    def lock(self) -> str:
+        return _lock(self.program)
+
     def describe(self) -> str:
         return f"{self.program} -I {self.into} -j {self.chain}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class ForwardAccept(Resource):
+class ForwardAccept(Resource, kw_only=True):
     """`PROGRAM -A PYNET-FORWARD -i INTERFACE -j ACCEPT`, and what comes back or was published.
 
     Into others' bridges nothing new is let: theirs are the rules for that.
@@ -62,16 +65,25 @@ class ForwardAccept(Resource):
 
     kind = "forward-accept"
     undo = Undo.LAST_USER
+    foreign = True
     identity = ("program", "interface")
     program: str
     interface: str
+
+    @property
+    def lock(self) -> str:
+        return _lock(self.program)
 
     def describe(self) -> str:
         return f"{self.program} -A {OUR_CHAIN} -i {self.interface} -j ACCEPT"
 
 
-@dataclass(frozen=True, kw_only=True)
-class ZoneInterface(Resource):
+def _lock(program: str) -> str:
+    """Our chain is written as a whole, by one at a time."""
+    return f"{OUR_CHAIN}\t{program}"
+
+
+class ZoneInterface(Resource, kw_only=True):
     """`firewall-cmd --zone=ZONE --add-interface=INTERFACE`, at run time only.
 
     An interface that is in a zone already stays there: somebody has put it in.
@@ -79,6 +91,7 @@ class ZoneInterface(Resource):
 
     kind = "firewalld-zone-interface"
     undo = Undo.LAST_USER
+    foreign = True
     may_be_found = True
     identity = ("interface",)
     zone: str

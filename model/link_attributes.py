@@ -6,7 +6,6 @@ judges by the last record of the attachment that sets it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from .resource import Resource, Undo
@@ -14,9 +13,11 @@ from .resource import Resource, Undo
 LINK = "link"
 """The batch of what is made by messages to rtnetlink alone."""
 
+DEFAULT_MTU = 1500
+"""What the kernel gives a link that asks for no other."""
 
-@dataclass(frozen=True, kw_only=True)
-class LinkAttribute(Resource):
+
+class LinkAttribute(Resource, kw_only=True):
     """`attribute` is what it is called in a drift."""
 
     attribute: ClassVar[str]
@@ -36,8 +37,7 @@ class LinkAttribute(Resource):
         return f"{self.name} {self.attribute} {self.value}" + self.whereabouts
 
 
-@dataclass(frozen=True, kw_only=True)
-class LinkUp(LinkAttribute):
+class LinkUp(LinkAttribute, kw_only=True):
     """`ip link set NAME up`; undone by `down`."""
 
     kind = "link-up"
@@ -53,8 +53,7 @@ class LinkUp(LinkAttribute):
         return f"{self.name} up" + self.whereabouts
 
 
-@dataclass(frozen=True, kw_only=True)
-class ArpNotify(LinkAttribute):
+class ArpNotify(LinkAttribute, kw_only=True):
     """`sysctl -w net.ipv4.conf.NAME.arp_notify=1`, but by rtnetlink: one of few that it can set."""
 
     kind = "arp-notify"
@@ -75,8 +74,7 @@ class ArpNotify(LinkAttribute):
         return "1"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Promiscuous(LinkAttribute):
+class Promiscuous(LinkAttribute, kw_only=True):
     """`ip link set NAME promisc on|off`"""
 
     kind = "promiscuous"
@@ -88,8 +86,7 @@ class Promiscuous(LinkAttribute):
         return _switch(self.on)
 
 
-@dataclass(frozen=True, kw_only=True)
-class AllMulticast(LinkAttribute):
+class AllMulticast(LinkAttribute, kw_only=True):
     """`ip link set NAME allmulticast on|off`"""
 
     kind = "all-multicast"
@@ -101,8 +98,7 @@ class AllMulticast(LinkAttribute):
         return _switch(self.on)
 
 
-@dataclass(frozen=True, kw_only=True)
-class LinkAddress(LinkAttribute):
+class LinkAddress(LinkAttribute, kw_only=True):
     """`ip link set NAME address MAC`"""
 
     kind = "link-address"
@@ -114,8 +110,7 @@ class LinkAddress(LinkAttribute):
         return self.mac
 
 
-@dataclass(frozen=True, kw_only=True)
-class LinkMtu(LinkAttribute):
+class LinkMtu(LinkAttribute, kw_only=True):
     """`ip link set NAME mtu MTU`"""
 
     kind = "link-mtu"
@@ -127,8 +122,7 @@ class LinkMtu(LinkAttribute):
         return str(self.mtu)
 
 
-@dataclass(frozen=True, kw_only=True)
-class TransmitQueue(LinkAttribute):
+class TransmitQueue(LinkAttribute, kw_only=True):
     """`ip link set NAME txqueuelen LENGTH`, in packets."""
 
     kind = "transmit-queue"
@@ -140,8 +134,7 @@ class TransmitQueue(LinkAttribute):
         return str(self.length)
 
 
-@dataclass(frozen=True, kw_only=True)
-class PortIsolation(LinkAttribute):
+class PortIsolation(LinkAttribute, kw_only=True):
     """`bridge link set dev NAME isolated on`: no frame from it reaches another such port."""
 
     kind = "port-isolation"

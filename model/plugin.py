@@ -11,7 +11,7 @@ from .request import Request
 from .resource import Resource
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
+    from .resources import AddressLease
 
 
 class Plugin:
@@ -25,14 +25,29 @@ class Plugin:
     versions: ClassVar[tuple[str, ...]] = (
         "0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0",
     )  # fmt: skip
-    config: ClassVar[type[BaseModel]]
-    """Parsed from the whole network configuration, keys matched without regard to case."""
+    config: ClassVar[type]
+    """Read from the whole network configuration, keys matched without regard to case: a model of
+    pydantic's, such as `pynet.cni.config.NetConf`, or a `pynet.cni.section.Section`.
+    """
     creates_interface: ClassVar[bool] = False
     """It makes CNI_IFNAME: its DEL also undoes what else is recorded for the attachment."""
     arguments: ClassVar[frozenset[str] | None] = None
     """The keys of CNI_ARGS it knows, with those of its IPAM; None: it does not look at them."""
+    enters_sandbox: ClassVar[bool] = True
+    """ADD and CHECK need CNI_NETNS to be a network namespace: not for one that only leases."""
+    needs_interface: ClassVar[bool] = False
+    """As an IPAM, it asks others on the interface's link: its leases come after `Request.first`."""
+    lets_through: ClassVar[bool] = False
+    """Its plan has ways through other people's firewalls, which come and go after an ADD."""
     checks_result: ClassVar[bool] = True
-    """CHECK needs prevResult and compares it with the kernel (CNI spec 1.1.0, "CHECK")."""
+    """CHECK needs prevResult (CNI spec 1.1.0, "CHECK"). Who `creates_interface` answers for all of
+    it, and compares it with the kernel; who stands behind another only for what it has made.
+    """
+
+    knows_leftovers: ClassVar[bool] = False
+    """`leftovers` finds all that others of its name have made, too: where one was replaced, a DEL
+    without a record does not run it.
+    """
 
     def plan(self, request: Request, seen: Seen) -> Plan:
         """What ADD makes. Raises `CniError`, or lets `Unanswered` pass."""
@@ -44,6 +59,10 @@ class Plugin:
     def delegate(self, request: Request, seen: Seen) -> str:
         """The path of somebody else's plugin that must be told of CHECK, DEL, GC and STATUS too."""
         return ""
+
+    def pools(self, request: Request) -> Iterable[AddressLease]:
+        """What it leases addresses from, of ours: a GC frees what nobody has there any more."""
+        return ()
 
     def leftovers(self, request: Request) -> Iterable[Resource]:
         """What a DEL without a record removes, by name and owner; told from the request alone."""

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from hashlib import blake2b
+from functools import cache, cached_property
+from ipaddress import ip_address
 
+from .blake2 import blake2b
 from .resource import Resource, Undo
 
 ANY = {4: "0.0.0.0", 6: "::"}
 """Every address of the host, as a host address."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PublishedPort(Resource):
+@cache
+def dead_end(host_address: str) -> str:
+    """Why nothing that comes for an IPv6 address of the host can be sent on; "" where it can."""
+    address = ip_address(host_address)
+    if address.version == 6 and address.is_loopback:
+        return (
+            "the kernel can't send on what arrives at IPv6 loopback (127.0.0.1 can be published on)"
+        )
+    if address.version == 6 and address.is_link_local:
+        return "what comes from one link (fe80::/10) can't be sent on to another"
+    return ""
+
+
+class PublishedPort(Resource, kw_only=True):
     """`nft add element inet pynet published4_any { tcp . 8080 : 10.1.0.2 . 80 }`
 
     What reaches `host_port` of `host_address` goes on to `port` of the container's `address`.
@@ -48,12 +60,15 @@ class PublishedPort(Resource):
         where = f"every IPv{self.family} address" if self.everywhere else self.host_address
         return f"{self.protocol} port {self.host_port} of {where}"
 
+    @property
+    def claim(self) -> str:
+        return self.host
+
     def describe(self) -> str:
         return f"{self.host} leads to port {self.port} of {self.address}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class PublishCondition(Resource):
+class PublishCondition(Resource, kw_only=True):
     """`nft add rule inet pynet conditional MATCH jump published4_ID`, and what it leads to.
 
     `match` is in the words of `nft`. Made once for each condition in use on the host.

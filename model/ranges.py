@@ -8,21 +8,21 @@ Addresses are (family, number): neither `ipaddress` nor netaddr is worth its imp
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import NamedTuple
 
-from ..model.errors import ConfigError
-from ..model.resources import Range
+from .errors import ConfigError
+from .resources import Range
+from .value import Value
 
 _BITS = {AF_INET: 32, AF_INET6: 128}
 _MAPPED = 0xFFFF << 32
 
 
-@dataclass(frozen=True)
-class RangeText:
+class RangeText(Value):
     """One range as it is written; "" for what is left out.
 
     `where` is the path of its key, e.g. "ipam.ranges[0][1]", for the errors.
@@ -82,7 +82,7 @@ def parse_range(text: RangeText) -> Range:
 
     Start is the subnet's first address after the network's, end its last (IPv4: the last
     before broadcast); these two ends are never given out even where they are asked for.
-    The gateway is the first address after the network's.
+    The gateway is the first address after the network's, unless another is named.
     """
     subnet = _parse_subnet(text)
     family = subnet.network.family
@@ -90,7 +90,7 @@ def parse_range(text: RangeText) -> Range:
     last_usable = Ip(family, subnet.last - 1 if family == AF_INET else subnet.last)
     start = _within(subnet, text.start, f"{text.where}.rangeStart") or first_usable
     end = _within(subnet, text.end, f"{text.where}.rangeEnd") or last_usable
-    gateway = _within(subnet, text.gateway, f"{text.where}.gateway") or first_usable
+    gateway = _gateway(subnet, text.gateway, f"{text.where}.gateway") or first_usable
     if start > end:
         raise ConfigError(
             f'{text.where}.rangeStart: "{start}" comes after {text.where}.rangeEnd "{end}"'
@@ -112,7 +112,7 @@ def parse_range_sets(sets: tuple[tuple[RangeText, ...], ...]) -> tuple[tuple[Ran
     ranges, of whatever sets, overlap.
     """
     parsed: list[tuple[Range, ...]] = []
-    seen: list[tuple[Ip, Ip, RangeText]] = []
+    seen: list[_Span] = []
     for texts in sets:
         if not texts:
             raise ConfigError(
@@ -126,8 +126,7 @@ def parse_range_sets(sets: tuple[tuple[RangeText, ...], ...]) -> tuple[tuple[Ran
                     f'{text.where}.subnet: "{text.subnet}" is of another address family than '
                     f'"{texts[0].subnet}" in the same set; give each family a set of its own'
                 )
-            _refuse_overlap(start, end, text, seen)
-            seen.append((start, end, text))
+            _insert(seen, _Span(start, end, text))
         parsed.append(ranges)
     return tuple(parsed)
 
@@ -150,8 +149,8 @@ def place_requested(ranges: Sequence[Range], address: str, where: str) -> Range:
     canonical = str(parse_ip(address, where))
     range = range_of(ranges, canonical)
     if range is None:
-        spans = ", ".join(describe(range) for range in ranges)
-        raise ConfigError(f'{where}: requested address "{address}" is in no range of {spans}')
+        spans = ", ".join(described_shortly(range) for range in ranges)
+        raise ConfigError(f'{where}: requested address "{address}" is not in {spans}')
     if canonical in gateways(ranges):
         raise ConfigError(f'{where}: requested address "{address}" is the gateway\'s')
     return range
@@ -170,6 +169,17 @@ def size(range: Range) -> int:
 
 def describe(range: Range) -> str:
     return f"{range[0]}-{range[1]}/{range[2]}"
+
+
+def described_shortly(range: Range) -> str:
+    """A subnet that is given out from its first address to its last is called by its name."""
+    start, end = _span(range)
+    bits = _BITS[AF_INET if start.family == AF_INET else AF_INET6] - range[2]
+    network = start.number >> bits << bits
+    last = network + (1 << bits) - 1
+    if start.number - network <= 1 and last - end.number <= 1:
+        return f"{Ip(start.family, network)}/{range[2]}"
+    return describe(range)
 
 
 def _parse_subnet(text: RangeText) -> _Subnet:
@@ -208,15 +218,32 @@ def _within(subnet: _Subnet, value: str, where: str) -> Ip | None:
     return ip
 
 
-def _refuse_overlap(
-    start: Ip, end: Ip, text: RangeText, seen: Sequence[tuple[Ip, Ip, RangeText]]
-) -> None:
-    for other_start, other_end, other in seen:
-        if start.family == other_start.family and start <= other_end and other_start <= end:
+def _gateway(subnet: _Subnet, value: str, where: str) -> Ip | None:
+    """It may be outside of the subnet: a link-local one, or the one gateway of many subnets."""
+    if not value:
+        return None
+    ip = parse_ip(value, where)
+    if ip.family != subnet.network.family:
+        raise ConfigError(f'{where}: "{value}" is of another address family than {subnet}')
+    return ip
+
+
+class _Span(NamedTuple):
+    start: Ip
+    end: Ip
+    text: RangeText
+
+
+def _insert(seen: list[_Span], span: _Span) -> None:
+    """Into what is in order, and overlaps nowhere. Raises `ConfigError` where this does."""
+    at = bisect_right(seen, span.start, key=lambda other: other.start)
+    for other in seen[max(0, at - 1) : at + 1]:
+        if span.start <= other.end and other.start <= span.end:
             raise ConfigError(
-                f"{text.where}: {start}-{end} overlaps with {other_start}-{other_end} "
-                f"of {other.where}"
+                f"{span.text.where}: {span.start}-{span.end} overlaps with"
+                f" {other.start}-{other.end} of {other.text.where}"
             )
+    seen.insert(at, span)
 
 
 def _span(range: Range) -> tuple[Ip, Ip]:

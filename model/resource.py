@@ -3,20 +3,22 @@
 Rules that hold here:
 - A resource does nothing. `kernel` knows how its kind is looked at, made, verified and
   removed; `engine` decides when.
-- Kind and field names are a file format: they stay, and a field added later is optional.
-- A record of a kind this version does not know is kept as `Unknown`, never dropped.
+- Kind and field names are a file format: they stay, and a field added later is optional. It
+  adds neither to what tells one resource of the kind from another nor to what undoing takes
+  away, so that an older version can undo what it can't read all of. Where that will not do,
+  it is another kind.
+- What a record holds that this version can't read is kept as `Unknown`, never dropped.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, cached_property, lru_cache
 from typing import Any, ClassVar, Generic, TypeVar
 
-from .query import Place
+from .place import Place
+from .value import Value, compact, defaults
 
 Answer = TypeVar("Answer")
 
@@ -37,9 +39,12 @@ class Undo(StrEnum):
 _kinds: dict[str, type[Resource]] = {}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Resource:
-    """`inside` is the key of the resource it vanishes with: undone with that, not by itself."""
+class Resource(Value, kw_only=True, dict=True, cache_hash=True):
+    """`inside` is the key of the resource it vanishes with: undone with that, not by itself.
+
+    `keeper` names the service of the agent that looks after it for as long as it is there, ""
+    for what needs no care. A kind that always needs some says so by its default.
+    """
 
     kind: ClassVar[str] = ""
     undo: ClassVar[Undo] = Undo.DELETE
@@ -48,21 +53,25 @@ class Resource:
     may_be_found: ClassVar[bool] = False
     """Others make such things too: one that stands there before us is theirs, and stays."""
     batch: ClassVar[str] = ""
-    """Neighbours in a plan with the same non-empty batch are made in one transaction."""
+    """Neighbours in a plan with the same non-empty batch are made together."""
     exclusive: ClassVar[bool] = False
-    """Only one record may have it: another's ADD is refused, unless its owner is dead."""
+    """Only one container may have it: another's ADD is refused, unless its owner is dead. Of
+    several records of that one the oldest's is made; it leaves it to the next."""
+    foreign: ClassVar[bool] = False
+    """Somebody else's program makes, looks at and removes it, and takes what time it likes."""
+    unrecorded: ClassVar[frozenset[str]] = frozenset()
+    """Fields that are of use while a plan is made, and no part of the file format."""
 
     place: Place = "host"
     inside: str = ""
+    keeper: str = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.kind:
             taken = _kinds.setdefault(cls.kind, cls)
-            # dataclass(slots=True) builds a class twice; anything else is a clash.
-            if taken.__qualname__ != cls.__qualname__:
+            if taken is not cls:
                 raise TypeError(f"resource kind {cls.kind!r} belongs to {taken.__qualname__}")
-            _kinds[cls.kind] = cls
 
     @property
     def is_counted(self) -> bool:
@@ -74,12 +83,27 @@ class Resource:
     @cached_property
     def key(self) -> str:
         """What it is counted and found by within its namespace; it opens with the kind."""
-        fields = (str(getattr(self, name)) for name in self.identity)
-        return "\t".join((self.kind, *fields))
+        fields = map(self.__getattribute__, self.identity)
+        return "\t".join((self.kind, *map(str, fields)))
+
+    @property
+    def lock(self) -> str:
+        """Of what is `foreign`: those with the same one are worked on one at a time."""
+        return self.key
+
+    @property
+    def claim(self) -> str:
+        """Of what is exclusive: what nobody else can have beside it, for people."""
+        return self.describe()
 
     def describe(self) -> str:
         """One line for people, in the words of `ip` and `nft`."""
         return f"{self.kind} " + " ".join(str(getattr(self, name)) for name in self.identity)
+
+    @property
+    def container_end(self) -> tuple[str, str] | None:
+        """Name and MAC of the container's interface that it makes; None for what makes none."""
+        return None
 
     @property
     def whereabouts(self) -> str:
@@ -91,27 +115,34 @@ class Resource:
         return frozenset()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Lease(Resource, Generic[Answer]):
+class Lease(Resource, Generic[Answer], kw_only=True):
     """A resource whose creation has an answer, which the plan goes on with.
 
-    `after` names resources (by value) that must exist before it is taken.
+    `first` are resources (by value) that must be there before it is taken: they are made then. A
+    record has them as steps of their own.
     """
 
+    unrecorded = frozenset({"first"})
+    first: tuple[Resource, ...] = ()
+
     def after(self) -> tuple[Resource, ...]:
-        return ()
+        return self.first
 
 
-@dataclass(frozen=True, kw_only=True)
-class Unknown(Resource):
-    """A record written by another version: kept and reported, never acted on."""
+class Unknown(Resource, kw_only=True):
+    """What another version wrote: kept and reported, never acted on.
+
+    What it is counted by, and how it is undone, is on record beside it.
+    """
 
     unknown_kind: str
     body: str
+    recorded_key: str = ""
+    undo: Undo = Undo.DELETE  # type: ignore[misc]  # each its own, as its kind has it
 
     @cached_property
     def key(self) -> str:
-        return f"{self.unknown_kind}\t{self.body}"
+        return self.recorded_key or f"{self.unknown_kind}\t{self.body}"
 
     def describe(self) -> str:
         return f"{self.unknown_kind} (recorded by another version of pynet)"
@@ -127,25 +158,86 @@ def encode(resource: Resource) -> tuple[str, str]:
         value = getattr(resource, name)
         if value != default:
             body[name] = value
-    return resource.kind, _ENCODER.encode(body)
-
-
-_ENCODER = json.JSONEncoder(separators=(",", ":"))
+    return resource.kind, compact(body)
 
 
 @cache
 def _fields(kind: str) -> tuple[tuple[str, Any], ...]:
-    return tuple((field.name, field.default) for field in dataclasses.fields(_kinds[kind]))
+    known = _kinds[kind]
+    return tuple(
+        (name, default) for name, default in defaults(known).items() if name not in known.unrecorded
+    )
 
 
+def is_exclusive(kind: str) -> bool:
+    """Not of a kind that this version does not know."""
+    return kind in _kinds and _kinds[kind].exclusive
+
+
+# Whoever fills a table reads all there are: held by fewer than that, each is gone when it is next
+# asked for. A thousand containers have six thousand of them.
+@lru_cache(maxsize=1 << 14)
 def decode(kind: str, body: str) -> Resource:
     """The resource that `encode` wrote; `Unknown` where this version can't read it."""
     try:
-        fields = {name: _frozen(value) for name, value in json.loads(body).items()}
-        return _kinds[kind](**fields)
+        return _kinds[kind](**_fields_of(body))
     except (KeyError, TypeError, ValueError):
         return Unknown(unknown_kind=kind, body=body)
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+def decode_known(kind: str, body: str) -> Resource | None:
+    """The resource by those of its fields that this version knows; None where they do not do."""
+    try:
+        known = {name for name, _ in _fields(kind)}
+        fields = {name: value for name, value in _fields_of(body).items() if name in known}
+        return _kinds[kind](**fields)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def recorded(
+    kind: str, body: str, key: str, inside: str, place: str, undo: str
+) -> tuple[Resource, bool]:
+    """The resource of a step's columns, and whether that is all there is on record of it.
+
+    Where a later version has added fields, it is what this one knows of it: enough to undo it,
+    as long as that is the same thing by the same key, and not enough to judge it.
+    """
+    resource = decode(kind, body)
+    if resource.undo == undo and not isinstance(resource, Unknown):
+        return resource, True
+    known = decode_known(kind, body)
+    if known is not None and (known.key, known.undo) == (key, undo):
+        return known, False
+    unknown = Unknown(
+        unknown_kind=kind,
+        body=body,
+        recorded_key=key,
+        inside=inside,
+        place="host" if place == "host" else "sandbox",
+        undo=Undo(undo) if undo in list(Undo) else Undo.DELETE,
+    )
+    return unknown, True
+
+
+def columns(kind: str, body: str) -> tuple[str, str, str]:
+    """(inside, place, undo) of a step that was written without them."""
+    known = decode_known(kind, body)
+    if known is not None:
+        return known.inside, known.place, known.undo
+    return "", "host", Undo.DELETE
+
+
+def _fields_of(body: str) -> dict[str, Any]:
+    """Raises ValueError."""
+    document = json.loads(body)
+    if not isinstance(document, dict):
+        raise ValueError(f"{body} holds no fields")
+    return {
+        name: _frozen(value) if isinstance(value, list) else value
+        for name, value in document.items()
+    }
+
+
+def _frozen(values: list[Any]) -> tuple[Any, ...]:
+    return tuple(_frozen(value) if isinstance(value, list) else value for value in values)

@@ -6,12 +6,18 @@ Each docstring names the command it equals. Addresses and routes are text in CID
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
+from .container_link import ContainerLink as ContainerLink
+from .container_link import Dummy as Dummy
+from .container_link import Ipvlan as Ipvlan
+from .container_link import Macvlan as Macvlan
+from .container_link import Tap as Tap
+from .container_link import Vlan as Vlan
 from .forwarding import ForwardAccept as ForwardAccept
 from .forwarding import ForwardJump as ForwardJump
 from .forwarding import ZoneInterface as ZoneInterface
+from .host_leg import HostLeg as HostLeg
 from .link_attributes import LINK as LINK
 from .link_attributes import AllMulticast as AllMulticast
 from .link_attributes import ArpNotify as ArpNotify
@@ -21,15 +27,36 @@ from .link_attributes import LinkUp as LinkUp
 from .link_attributes import PortIsolation as PortIsolation
 from .link_attributes import Promiscuous as Promiscuous
 from .link_attributes import TransmitQueue as TransmitQueue
+from .link_pair import LinkPair as LinkPair
+from .link_pair import Netkit as Netkit
+from .link_pair import Veth as Veth
+from .moved_link import MovedLink as MovedLink
 from .published import PublishCondition as PublishCondition
 from .published import PublishedPort as PublishedPort
 from .resource import Lease, Resource, Undo
+from .routing import MovedRoute as MovedRoute
+from .routing import SourceRule as SourceRule
+from .shaping import Ifb as Ifb
+from .shaping import RateLimit as RateLimit
+from .shaping import Redirect as Redirect
+from .shaping import TrafficHook as TrafficHook
+from .sysctls import Forwarding as Forwarding
+from .sysctls import LinkForwarding as LinkForwarding
+from .sysctls import RouterAdvertisements as RouterAdvertisements
+from .sysctls import Sysctl as Sysctl
+from .value import Value
+from .vrf import Vrf as Vrf
+from .vrf import VrfPort as VrfPort
+from .vrf import VrfRules as VrfRules
 
 # --- links --------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bridge(Resource):
+def _mtu(mtu: int) -> str:
+    return f", MTU {mtu}" if mtu else ""
+
+
+class Bridge(Resource, kw_only=True):
     """`ip link add NAME address MAC mtu MTU type bridge vlan_filtering 0|1; ip link set NAME up`
 
     One that is there already is used as it is (and set up). A bridge of ours gets
@@ -48,30 +75,11 @@ class Bridge(Resource):
     vlans: str = ""
 
     def describe(self) -> str:
-        return f"bridge {self.name}, up" + (", filtering VLANs" if self.vlan_filtering else "")
+        filtering = ", filtering VLANs" if self.vlan_filtering else ""
+        return f"bridge {self.name}, up{_mtu(self.mtu)}{filtering}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Veth(Resource):
-    """`ip link add NAME address MAC type veth peer name PEER address PEER_MAC netns SANDBOX`
-
-    NAME stays on the host. Neither end is set up. With it goes all that is inside it.
-    """
-
-    kind = "veth"
-    identity = ("name",)
-    name: str
-    mac: str
-    peer: str
-    peer_mac: str
-    mtu: int = 0
-
-    def describe(self) -> str:
-        return f"veth pair {self.name} on the host, {self.peer} ({self.peer_mac}) in the container"
-
-
-@dataclass(frozen=True, kw_only=True)
-class BridgePort(Resource):
+class BridgePort(Resource, kw_only=True):
     """`ip link set NAME master BRIDGE; bridge link set dev NAME hairpin on isolated on`
 
     `pvid` 0 and no `tagged` leave the port's VLANs alone. Else `bridge vlan add`: `pvid`
@@ -99,8 +107,7 @@ class BridgePort(Resource):
         return " ".join((f"port {self.name} of {self.bridge}", *flags))
 
 
-@dataclass(frozen=True, kw_only=True)
-class VlanGateway(Resource):
+class VlanGateway(Resource, kw_only=True):
     """The bridge's own leg in one VLAN: a veth pair NAME and PORT, PORT untagged in VLAN.
 
     `ip link add NAME address MAC type veth peer name PORT; ip link set PORT master BRIDGE;
@@ -126,11 +133,11 @@ class VlanGateway(Resource):
 # --- addresses and routes ------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class InterfaceAddress(Resource):
-    """`ip addr add ADDRESS dev NAME [nodad]`
+class InterfaceAddress(Resource, kw_only=True):
+    """`ip addr add ADDRESS dev NAME [nodad] [noprefixroute]`
 
-    With `dad` an IPv6 address is waited for until it is no longer tentative, 5 s at most.
+    With `dad` an IPv6 address is waited for until it is no longer tentative, 5 s at most. Without
+    `prefix_route` the kernel makes no route to its network.
     """
 
     kind = "address"
@@ -139,13 +146,13 @@ class InterfaceAddress(Resource):
     name: str
     address: str
     dad: bool = False
+    prefix_route: bool = True
 
     def describe(self) -> str:
         return f"address {self.address} on {self.name}" + self.whereabouts
 
 
-@dataclass(frozen=True, kw_only=True)
-class GatewayAddress(Resource):
+class GatewayAddress(Resource, kw_only=True):
     """`ip addr add ADDRESS dev NAME`, for all containers behind NAME.
 
     `bridge_mac` is `BridgePort`'s: with an address of ours, the bridge is given it for good.
@@ -164,8 +171,7 @@ class GatewayAddress(Resource):
         return f"gateway address {self.address} on {self.name}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class AddressRemoved(Resource):
+class AddressRemoved(Resource, kw_only=True):
     """`ip addr del ADDRESS dev NAME`: what `forceAddress` asks for."""
 
     kind = "address-removed"
@@ -178,11 +184,10 @@ class AddressRemoved(Resource):
         return f"no address {self.address} on {self.name}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class InterfaceRoute(Resource):
-    """`ip route append DST [via GW] dev NAME [mtu ..] [advmss ..] [metric ..] [table ..]`
+class InterfaceRoute(Resource, kw_only=True):
+    """`ip route prepend DST [via GW] dev NAME [mtu ..] [advmss ..] [metric ..] [table ..] [src ..]`
 
-    Zero or None leave the kernel's default. One that exists already is no error.
+    Zero, None and "" leave the kernel's default. One that exists already is no error.
     """
 
     kind = "route"
@@ -196,55 +201,18 @@ class InterfaceRoute(Resource):
     priority: int = 0
     table: int | None = None
     scope: int | None = None
+    source: str = ""
 
     def describe(self) -> str:
         via = f" via {self.gw}" if self.gw else ""
-        return f"route {self.dst}{via} dev {self.name}" + self.whereabouts
-
-
-# --- sysctls --------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sysctl(Resource):
-    """`sysctl -w net/KEY=VALUE`; KEY with slashes, e.g. "ipv4/conf/eth0/arp_notify".
-
-    With `optional`, a key the kernel lacks (no IPv6) is passed over.
-    """
-
-    kind = "sysctl"
-    undo = Undo.RESTORE
-    batch = "sysctl"
-    identity = ("place", "setting")
-    setting: str
-    value: str
-    optional: bool = False
-
-    def properties(self) -> frozenset[tuple[str, str]]:
-        return frozenset({(f"sysctl net/{self.setting}", "value")})
-
-    def describe(self) -> str:
-        return f"sysctl net/{self.setting}={self.value}" + self.whereabouts
-
-
-@dataclass(frozen=True, kw_only=True)
-class Forwarding(Resource):
-    """`sysctl -w net.ipv4.ip_forward=1`, or net.ipv6.conf.all.forwarding for family 6."""
-
-    kind = "forwarding"
-    undo = Undo.KEEP
-    identity = ("family",)
-    family: int
-
-    def describe(self) -> str:
-        return f"IPv{self.family} forwarding"
+        table = f" table {self.table}" if self.table else ""
+        return f"route {self.dst}{via} dev {self.name}{table}" + self.whereabouts
 
 
 # --- the nftables tables ----------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class MasqueradePrefix(Resource):
+class MasqueradePrefix(Resource, kw_only=True):
     """The set and the rule that compare two addresses by their first LENGTH bits.
 
     Made once per prefix length in use on the host: `nft add set inet pynet
@@ -261,8 +229,7 @@ class MasqueradePrefix(Resource):
         return f"nftables: IPv{self.family} networks of /{self.length} compared"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Element(Resource):
+class Element(Resource, kw_only=True):
     """`nft add element FAMILY pynet SET { ITEM }`: one container's own.
 
     `item` holds the fields of the concatenated key as text, e.g. ("veth1", "02:..").
@@ -279,8 +246,7 @@ class Element(Resource):
         return f"nftables: {', '.join(self.item)} in set {self.set}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class SharedElement(Resource):
+class SharedElement(Resource, kw_only=True):
     """An element that several attachments need, e.g. a network's subnet."""
 
     kind = "nft-shared-element"
@@ -301,8 +267,7 @@ Range = tuple[str, str, int, str]
 """(first address, last address, prefix length, gateway or "")."""
 
 
-@dataclass(frozen=True)
-class Leased:
+class Leased(Value):
     """An address somebody holds: in CIDR form, and its range's gateway ("" for none).
 
     `fresh` where it was given out for the first time, so that nobody knows a holder of it.
@@ -310,11 +275,10 @@ class Leased:
 
     address: str
     gateway: str
-    fresh: bool = field(default=False, compare=False)
+    fresh: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class AddressLease(Lease[Leased]):
+class AddressLease(Lease[Leased], kw_only=True):
     """One address out of a range set, from the pool `pool` of the store.
 
     `index` is the range set's place in the configuration. `requested` is one address
@@ -335,12 +299,10 @@ class AddressLease(Lease[Leased]):
         return f"lease of {wanted} from pool {self.pool}, range set {self.index}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class DelegatedLease(Lease[Any]):
+class DelegatedLease(Lease[Any], kw_only=True):
     """What somebody else's IPAM plugin answers: the executable is run as the spec says.
 
     CNI spec 1.1.0, "Delegated plugin execution". The answer is its result document.
-    `interface_first` are the resources that must exist before it is asked.
     """
 
     kind = "delegated-lease"
@@ -348,11 +310,26 @@ class DelegatedLease(Lease[Any]):
     type: str
     binary: str
     interface_first: tuple[tuple[str, str], ...] = ()
-
-    def after(self) -> tuple[Resource, ...]:
-        from .resource import decode
-
-        return tuple(decode(kind, body) for kind, body in self.interface_first)
+    """In records of the first format, as they are steps there, too: of no use any more."""
 
     def describe(self) -> str:
         return f"what IPAM plugin {self.binary} leases"
+
+
+class KeptLease(Lease[Any], kw_only=True):
+    """What the service `keeper` of the agent gives, and looks after from then on.
+
+    The answer is JSON, whatever that service says. `name` tells several of one record apart,
+    `parameters` are the service's own (name, value) pairs. One that `lapses` ends by itself where
+    nobody renews it: it is given back if there is somebody to do that.
+    """
+
+    kind = "kept-lease"
+    identity = ("keeper", "name")
+    name: str = ""
+    parameters: tuple[tuple[str, str], ...] = ()
+    lapses: bool = False
+
+    def describe(self) -> str:
+        name = f" ({self.name})" if self.name else ""
+        return f"the {self.keeper.upper()} lease{name}"

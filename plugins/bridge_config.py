@@ -5,17 +5,10 @@ Names and defaults are the reference plugin's, so that an existing network list 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Self
-
-from pydantic import model_validator
-
-from ..cni.config import ConfigModel, NetConf
 from ..cni.keys import get
 from ..cni.names import interface_problem
-from ..model.errors import ConfigError
-from ..model.request import Request
-from .mac import unicast_mac
+from ..cni.net_conf import NetConf
+from ..cni.section import Clash, Section
 
 DEFAULT_VLAN = 1
 """The one that Linux puts a bridge's ports in."""
@@ -24,24 +17,29 @@ MIN_MTU, MAX_MTU = 68, 65535
 """The kernel's bounds for bridges and veth pairs (include/uapi/linux/if_ether.h)."""
 
 
-class VlanTrunk(ConfigModel):
+class VlanTrunk(Section):
     minID: int | None = None
     maxID: int | None = None
     id: int | None = None
 
+    def check(self) -> None:
+        self.ranges()
+
     def ranges(self) -> list[tuple[int, int]]:
         found = []
         if (self.minID is None) != (self.maxID is None):
-            raise ValueError("minID and maxID go together")
+            raise Clash("minID and maxID go together", "minID", "maxID")
         if self.minID is not None and self.maxID is not None:
             if not 1 <= self.minID <= self.maxID <= MAX_VLAN:
-                raise ValueError(
-                    f"minID {self.minID} to maxID {self.maxID} is not a range within 1..{MAX_VLAN}"
+                raise Clash(
+                    f"minID {self.minID} to maxID {self.maxID} is not a range within 1..{MAX_VLAN}",
+                    "minID",
+                    "maxID",
                 )
             found.append((self.minID, self.maxID))
         if self.id is not None:
             if not 1 <= self.id <= MAX_VLAN:
-                raise ValueError(f"id {self.id} is not within 1..{MAX_VLAN}")
+                raise ValueError(f"id: {self.id} is not within 1..{MAX_VLAN}")
             found.append((self.id, self.id))
         return found
 
@@ -59,7 +57,7 @@ class BridgeConf(NetConf):
     promiscMode: bool = False
     vlan: int = 0
     vlanTrunk: tuple[VlanTrunk, ...] = ()
-    preserveDefaultVlan: bool = True
+    preserveDefaultVlan: bool = False
     macspoofchk: bool = False
     ipspoofchk: bool = False
     """pynet's own: the reference has nothing like it."""
@@ -67,24 +65,26 @@ class BridgeConf(NetConf):
     disableContainerInterface: bool = False
     portIsolation: bool = False
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def check(self) -> None:
         if problem := interface_problem(self.bridge):
             raise ValueError(f'bridge: "{self.bridge}" {problem}')
         if self.hairpinMode and self.promiscMode:
-            raise ValueError("cannot set hairpinMode and promiscMode at the same time")
+            both = "hairpinMode", "promiscMode"
+            raise Clash(f"cannot set {' and '.join(both)} at the same time", *both)
         if not 0 <= self.vlan <= MAX_VLAN:
             raise ValueError(f"vlan: {self.vlan} is not within 0..{MAX_VLAN}")
         if self.mtu and not MIN_MTU <= self.mtu <= MAX_MTU:
             raise ValueError(f"mtu: {self.mtu} is not within {MIN_MTU}..{MAX_MTU}, nor 0")
         if self.disableContainerInterface and get(self.ipam, "type"):
-            raise ValueError("cannot use IPAM when disableContainerInterface is set")
+            raise Clash(
+                "cannot use IPAM when disableContainerInterface is set",
+                "ipam",
+                "disableContainerInterface",
+            )
         if self.ipspoofchk and not get(self.ipam, "type"):
             raise ValueError("ipspoofchk: without ipam no address of the container is known")
         if self.ipMasqBackend not in ("", "iptables", "nftables"):
             raise ValueError(f'ipMasqBackend: "{self.ipMasqBackend}" is not iptables or nftables')
-        self.tagged_vlans()
-        return self
 
     @property
     def gateway(self) -> bool:
@@ -111,21 +111,3 @@ class BridgeConf(NetConf):
 
     def tagged_vlans(self) -> tuple[tuple[int, int], ...]:
         return tuple(pair for trunk in self.vlanTrunk for pair in trunk.ranges())
-
-
-def wanted_mac(request: Request) -> str:
-    """CNI_ARGS MAC, overridden by args.cni.mac, overridden by runtimeConfig.mac; "" for none.
-
-    Raises `ConfigError` for what is not a unicast MAC address.
-    """
-    found = request.args.get("MAC", "")
-    for source in (request.conf.cni_args, request.runtime_config):
-        found = _text(source, "mac") or found
-    return unicast_mac(found)
-
-
-def _text(source: Mapping[str, Any], key: str) -> str:
-    value = get(source, key) or ""
-    if not isinstance(value, str):
-        raise ConfigError(f"{key}: {value!r} is not a string")
-    return value

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..model.errors import ConfigError
-from ..model.query import Link, LinkNamed, Seen
+from ..model.query import LeadsToSandbox, Link, LinkNamed, Seen
 from ..model.request import Request
-from ..model.result import Result
+from ..model.result import Interface, Result
 
 
 def previous_result(request: Request) -> Result:
@@ -26,9 +28,20 @@ def previous_result(request: Request) -> Result:
 def required_interface(request: Request, seen: Seen) -> Link:
     """The container's interface. Raises `ConfigError` where there is none."""
     found = seen[LinkNamed(request.interface, "sandbox")]
-    if found is None:
+    if not found:  # "", where a plan is looked through for its leases alone
         raise ConfigError(
             f"there is no interface {request.interface} in {request.netns}, which"
             f" {request.plugin} is to work on: the plugins before it have not made it"
         )
     return found
+
+
+def is_containers(request: Request, seen: Seen) -> Callable[[Interface], bool]:
+    """Which of prevResult's interfaces is the container's, by its name and where it is.
+
+    The plugin before may be somebody else's, and have named the namespace by another path.
+    """
+    return lambda one: (
+        one.name == request.interface
+        and one.is_in(request.netns, lambda path: seen[LeadsToSandbox(path)])
+    )

@@ -20,10 +20,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from ipaddress import collapse_addresses, ip_network
 
 from ..cni.names import interface_problem
+from ..model.value import Value
 
 _PROTOCOLS = {"tcp": "tcp", "udp": "udp", "sctp": "sctp", "6": "tcp", "17": "udp", "132": "sctp"}
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.@-]+")
@@ -34,8 +34,7 @@ class Unreadable(ValueError):
     """These words are not of the grammar; says which."""
 
 
-@dataclass(frozen=True)
-class _Term:
+class _Term(Value):
     """`what` in nft's words must be, or not be, one of `values`."""
 
     what: str

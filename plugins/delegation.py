@@ -7,20 +7,29 @@ first binary of that name in CNI_PATH is somebody else's.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from functools import lru_cache
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
 from typing import Any
 
+from msgspec.structs import replace
+
+from ..cni.addresses import interface_of
 from ..cni.config import parse_model
 from ..cni.keys import get
 from ..cni.result import from_json
-from ..model.errors import ConfigError, DelegateFailed
+from ..model.errors import CniError, ConfigError, DelegateFailed
 from ..model.plan import Plan
 from ..model.plugin import Plugin
-from ..model.query import PluginBinary, Query, Seen
+from ..model.query import Answers, PluginBinary, Query, Seen, Unanswered
 from ..model.request import Request
-from ..model.resource import Resource, encode
-from ..model.resources import DelegatedLease
-from .registry import names, plugin_named
+from ..model.resource import Lease, Resource
+from ..model.resources import AddressLease, DelegatedLease, LinkMtu
+from ..model.result import Address, Result
+from .registry import SERVED, plugin_named
+
+_MOST_NETWORKS = 16
+_SHOWN = 200
+"""Characters of an answer that is none."""
 
 
 def ipam_type(request: Request) -> str:
@@ -56,21 +65,109 @@ def plan_addresses(
 ) -> Plan:
     """What `ipam` leases: the leases, and a result of addresses, routes and DNS.
 
-    `interface_first` tells the resources that somebody else's IPAM (DHCP) needs to be there
-    before it is asked. Raises `DelegateFailed` where it answers without an address.
+    `interface_first` tells what an IPAM needs to be there before it is asked that is another's,
+    or asks others on the interface's link (DHCP). Raises `DelegateFailed` where it answers without
+    an address, `ConfigError` where no interface can have the one that it gives.
     """
+    leased = _leased(request, seen, interface_first)
+    ips = tuple(map(_possible, leased.result.ips))
+    return replace(leased, result=replace(leased.result, ips=ips))
+
+
+def _possible(ip: Address) -> Address:
+    """`ip`, whose gateway is "" where it is 0.0.0.0 or ::, which the kernel takes for none.
+
+    Raises `ConfigError` for an address, or a gateway, that is no single machine's.
+    """
+    gateway = ip.gateway if ip.gateway.strip("0.:") else ""
+    for text in filter(None, (ip.address.partition("/")[0], gateway)):
+        address = ip_address(text)
+        if address.is_multicast or address.is_unspecified:
+            raise ConfigError(f"ipam: {text} is no address that an interface can have")
+    return ip if gateway == ip.gateway else replace(ip, gateway=gateway)
+
+
+def _leased(
+    request: Request, seen: Seen, interface_first: Callable[[], tuple[Resource, ...]]
+) -> Plan:
     binary = foreign_ipam(request, seen)
     if not binary:
-        return _ours(request, seen)
+        return _ours(request, seen, interface_first)
     lease = DelegatedLease(
         type=ipam_type(request),
         binary=binary,
-        interface_first=tuple(encode(resource) for resource in interface_first()),
+        first=interface_first(),
     )
     result = from_json(seen[lease], request.cni_version, f"the result of {binary}")
     if not result.ips:
-        raise DelegateFailed(f"IPAM plugin {binary} returned no address", details=str(seen[lease]))
+        raise DelegateFailed(
+            f"IPAM plugin {binary} returned no address", details=str(seen[lease])[:_SHOWN]
+        )
     return Plan((lease,), result)
+
+
+def known_networks(request: Request) -> tuple[str, ...]:
+    """The subnets that an IPAM of ours gives addresses of, told before one is taken.
+
+    () where that can't be told, or will be an error.
+    """
+    if "networks" not in request.memo:
+        request.memo["networks"] = tuple(dict.fromkeys(_networks(request)))[:_MOST_NETWORKS]
+    found: tuple[str, ...] = request.memo["networks"]
+    return found
+
+
+def _networks(request: Request) -> Iterator[str]:
+    if ipam_type(request) not in SERVED:
+        return
+    try:
+        ipam, inner = _inner(request)
+        plan = ipam.plan(inner, _Leaseless())
+    except Unanswered as gap:
+        for lease in gap.questions:
+            if isinstance(lease, AddressLease):
+                for first, _, length, _ in lease.ranges:
+                    yield _network(first, length)
+    except CniError:
+        return
+    else:
+        yield from networks_of(plan.result)
+
+
+def would_lease(request: Request) -> list[AddressLease]:
+    """What an ADD would ask an IPAM of ours for; [] where that can't be told, or is an error."""
+    if ipam_type(request) not in SERVED:
+        return []
+    try:
+        ipam, inner = _inner(request)
+        ipam.plan(inner, _Leaseless())
+    except Unanswered as gap:
+        return [lease for lease in gap.questions if isinstance(lease, AddressLease)]
+    except CniError:
+        return []
+    return []
+
+
+@lru_cache(maxsize=256)
+def _network(first: str, length: int) -> str:
+    return str(ip_network(f"{first}/{length}", strict=False))
+
+
+def networks_of(result: Result) -> Iterator[str]:
+    return (str(interface_of(ip.address).network) for ip in result.ips)
+
+
+class _Leaseless(Answers):
+    """Whatever is asked that is no lease is empty: it changes no address."""
+
+    def __missing__(self, question: Any) -> Any:
+        if isinstance(question, Lease):
+            raise Unanswered(question)
+        return ""
+
+    def together(self, *questions: Any) -> None:
+        if leases := [each for each in questions if isinstance(each, Lease)]:
+            raise Unanswered(*leases)
 
 
 def ipam_status(request: Request, seen: Seen) -> None:
@@ -80,19 +177,39 @@ def ipam_status(request: Request, seen: Seen) -> None:
         ipam.status(inner, seen)
 
 
-def leftover_leases(request: Request) -> Iterable[Resource]:
-    """What an IPAM of ours leaves where there is no record."""
-    if ipam_type(request) in names():
+def pools(request: Request) -> Iterable[AddressLease]:
+    """Those of an IPAM of ours."""
+    if ipam_type(request) in SERVED:
         try:
             ipam, inner = _inner(request)
         except ConfigError:
             return ()
-        return ipam.leftovers(inner)
+        return ipam.pools(inner)
     return ()
 
 
-def _ours(request: Request, seen: Seen) -> Plan:
+def own_gateways(leased: Plan) -> frozenset[IPv4Interface | IPv6Interface]:
+    """The gateways of all ranges that an IPAM of ours could have leased from, with their prefix."""
+    return frozenset(
+        interface_of(f"{gateway}/{length}")
+        for lease in leased.resources
+        if isinstance(lease, AddressLease)
+        for _, _, length, gateway in lease.ranges
+        if gateway
+    )
+
+
+def mtu_leased(leased: Plan, mtu: int) -> int:
+    """The MTU of an interface that was made with `mtu`: the IPAM's network may take less."""
+    return next((each.mtu for each in leased.resources if isinstance(each, LinkMtu)), mtu)
+
+
+def _ours(
+    request: Request, seen: Seen, interface_first: Callable[[], tuple[Resource, ...]]
+) -> Plan:
     ipam, inner = _inner(request)
+    if ipam.needs_interface:
+        inner = replace(inner, first=interface_first())
     plan = ipam.plan(inner, seen)
     if not plan.result.ips:
         raise ConfigError(f'ipam: "{ipam.name}" is given no address to hand out')

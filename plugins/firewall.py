@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
-from typing import Literal, Self
-
-from pydantic import model_validator
+from typing import Literal
 
 from ..cni.addresses import interface_of
-from ..cni.config import NetConf
 from ..cni.names import interface_problem
+from ..cni.net_conf import NetConf
 from ..model.errors import ConfigError
 from ..model.forwarding import Blocker, ForwardBlockers
 from ..model.plan import Plan
 from ..model.plugin import Plugin
-from ..model.query import Link, LinkNamed, Seen
+from ..model.query import DirectRoute, Link, LinkNamed, Seen
 from ..model.request import Request
 from ..model.resource import Resource
 from ..model.resources import (
@@ -32,11 +29,15 @@ from ..model.resources import (
     ZoneInterface,
 )
 from ..model.result import Result
+from ..model.value import Value
+from . import zones
 from .chained import previous_result
 
 _CHAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,27}")
 _INTERFACE = re.compile(r"[A-Za-z0-9_.@:-]+")
 _BACKENDS = ("", "iptables", "firewalld", "nftables")
+_OF_ONE = ("veth", "netkit", "tun")
+"""Kinds of link with one end on the host and one elsewhere."""
 _PROGRAMS = {4: "iptables", 6: "ip6tables"}
 
 IPNet = IPv4Interface | IPv6Interface
@@ -49,8 +50,7 @@ class FirewallConf(NetConf):
     firewalldZone: str = "trusted"
     ingressPolicy: Literal["", "open", "same-bridge", "isolated"] = "open"
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def check(self) -> None:
         if self.backend not in _BACKENDS:
             raise ValueError(f'backend: "{self.backend}" is not iptables, firewalld or nftables')
         chain = self.iptablesAdminChainName
@@ -58,7 +58,6 @@ class FirewallConf(NetConf):
             raise ValueError(f'iptablesAdminChainName: "{chain}" is no name of a chain')
         if not _INTERFACE.fullmatch(self.firewalldZone):
             raise ValueError(f'firewalldZone: "{self.firewalldZone}" is no name of a zone')
-        return self
 
     @property
     def closed(self) -> bool:
@@ -69,6 +68,7 @@ class Firewall(Plugin):
     name = "firewall"
     about = "ingress policies, and a way through other people's firewalls"
     config = FirewallConf
+    lets_through = True
 
     def plan(self, request: Request, seen: Seen) -> Plan:
         conf: FirewallConf = request.conf
@@ -80,18 +80,21 @@ class Firewall(Plugin):
         blockers = [one for one in seen[ForwardBlockers()] if one.family in (0, *families)]
         outside = Outside(())
         if conf.closed or blockers:
-            outside = _outside(result, seen)
+            outside = _outside(conf, result, seen) or _behind_routes(addresses, seen)
+        zoned, _ = zones.behind(result, seen) if conf.closed and outside.links else ("", 0)
         resources = (
-            *(_policy(conf, outside, addresses) if conf.closed else ()),
+            *(_policy(conf, outside, addresses, zoned) if conf.closed else ()),
             *_way_through(conf, blockers, outside),
             *_admin_chain(conf, blockers, families),
         )
-        return Plan(resources, result)
+        notes = tuple(_not_let_through(one) for one in blockers if one.lacking)
+        return Plan(resources, result, notes)
 
     def leftovers(self, request: Request) -> Iterable[Resource]:
         result = request.prev_result or Result()
         for address in _addresses(result):
-            yield _closed(address)
+            for zoned in ("", *_host_names(result)):
+                yield zones.leading_to("closed", zoned, str(address.ip))
             for gate in _host_names(result):
                 yield _gate("apart", gate, address)
                 yield _gate("within", gate, address)
@@ -104,11 +107,13 @@ def _addresses(result: Result) -> list[IPNet]:
 # --- the host's end of the attachment ---------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Outside:
-    """The host's interfaces in prevResult that are there."""
+class Outside(Value):
+    """The host's interfaces that lead to the container, as far as they are there."""
 
     links: tuple[Link, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.links)
 
     @property
     def gates(self) -> list[str]:
@@ -124,9 +129,25 @@ class Outside:
         return [link.name for link in self.links if link.master]
 
 
-def _outside(result: Result, seen: Seen) -> Outside:
-    found = [seen[LinkNamed(name)] for name in _host_names(result)]
+def _outside(conf: FirewallConf, result: Result, seen: Seen) -> Outside:
+    links = [LinkNamed(name) for name in _host_names(result)]
+    seen.together(*links, *(zones.questions(result) if conf.closed else ()))
+    found = [seen[link] for link in links]
     return Outside(tuple(link for link in found if link is not None))
+
+
+def _behind_routes(addresses: Iterable[IPNet], seen: Seen) -> Outside:
+    """Where prevResult names none: what the host's own routes to the container's addresses go by.
+
+    Only what is there for one container counts: a link that leads to more may be the host's way
+    out.
+    """
+    routes = [DirectRoute(str(address.ip), alone=True) for address in addresses]
+    seen.together(*routes)
+    links = [LinkNamed(name) for name in dict.fromkeys(seen[route] for route in routes) if name]
+    seen.together(*links)
+    found = [seen[link] for link in links]
+    return Outside(tuple(link for link in found if link and link.kind in _OF_ONE))
 
 
 def _host_names(result: Result) -> list[str]:
@@ -137,7 +158,9 @@ def _host_names(result: Result) -> list[str]:
 # --- the policy ---------------------------------------------------------------------------
 
 
-def _policy(conf: FirewallConf, outside: Outside, addresses: list[IPNet]) -> Iterator[Resource]:
+def _policy(
+    conf: FirewallConf, outside: Outside, addresses: list[IPNet], zoned: str
+) -> Iterator[Resource]:
     if not outside.has_bridge:
         raise ConfigError(
             f'ingressPolicy: "{conf.ingressPolicy}" is about a bridge, and prevResult names none'
@@ -149,14 +172,10 @@ def _policy(conf: FirewallConf, outside: Outside, addresses: list[IPNet]) -> Ite
     for address in addresses:
         for gate in outside.gates:
             yield _gate("apart" if isolated else "within", gate, address)
-        yield _closed(address)
+        yield zones.leading_to("closed", zoned, str(address.ip))
     if isolated:
         for port in outside.ports:
             yield PortIsolation(name=port)
-
-
-def _closed(address: IPNet) -> SharedElement:
-    return SharedElement(set=f"closed{address.version}", item=(str(address.ip),))
 
 
 def _gate(side: str, gate: str, address: IPNet) -> SharedElement:
@@ -177,6 +196,13 @@ def _way_through(
             yield ForwardJump(program=blocker.program, into=blocker.chain)
             for gate in outside.gates:
                 yield ForwardAccept(program=blocker.program, interface=_plain(gate))
+
+
+def _not_let_through(blocker: Blocker) -> str:
+    return (
+        f"{blocker.where} drops what is forwarded, and {blocker.lacking}, which could let the"
+        " container's through, is not installed: install it, then `pynet reload`"
+    )
 
 
 def _admin_chain(

@@ -7,15 +7,24 @@ Configuration, results and refusals are the reference plugin's. Leases found in 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from ..cni.config import ConfigModel, NetConf, parse_model
+from ..cni.config import parse_model
 from ..cni.environment import ADDRESSING
+from ..cni.net_conf import NetConf, with_plain_type
+from ..cni.section import Section
+from ..cni.version import refuse_two_of_a_family
 from ..model.errors import ConfigError
 from ..model.plan import Plan
 from ..model.plugin import Plugin
 from ..model.query import FileText, Seen
-from ..model.ranges import RangeText, parse_range_sets, range_of
+from ..model.ranges import (
+    RangeText,
+    describe,
+    described_shortly,
+    parse_range_sets,
+    range_of,
+)
 from ..model.request import Request
 from ..model.resource import Resource
 from ..model.resources import AddressLease, Range
@@ -24,10 +33,9 @@ from .resolv import parse_resolv_conf
 from .route_config import RouteConf
 
 REFERENCE_DIRECTORY = "/var/lib/cni/networks"
-ONE_ADDRESS_A_FAMILY = {"0.1.0", "0.2.0"}
 
 
-class RangeConf(ConfigModel):
+class RangeConf(Section):
     subnet: str
     rangeStart: str = ""
     rangeEnd: str = ""
@@ -37,7 +45,7 @@ class RangeConf(ConfigModel):
         return RangeText(self.subnet, self.rangeStart, self.rangeEnd, self.gateway, where)
 
 
-class RuntimeRanges(ConfigModel):
+class RuntimeRanges(Section):
     """The capability `ipRanges` (CNI conventions, "Dynamic plugin specific fields")."""
 
     ipRanges: tuple[tuple[RangeConf, ...], ...] = ()
@@ -57,7 +65,7 @@ class HostLocalIpam(RangeConf):
 
 
 class HostLocalConf(NetConf):
-    ipam: HostLocalIpam
+    ipam: Annotated[HostLocalIpam, with_plain_type]
 
 
 class HostLocal(Plugin):
@@ -65,6 +73,7 @@ class HostLocal(Plugin):
     about = "leases addresses out of this host's own ranges"
     config = HostLocalConf
     arguments = ADDRESSING
+    enters_sandbox = False
     checks_result = False
 
     def plan(self, request: Request, seen: Seen) -> Plan:
@@ -81,10 +90,14 @@ class HostLocal(Plugin):
 
     def leftovers(self, request: Request) -> Iterable[Resource]:
         """Leases by their owner: those taken over, and those of a record that is lost."""
-        if request.conf is None:
-            return
-        ipam = request.conf.ipam
-        yield AddressLease(pool=_pool(request, ipam), index=0, ranges=())
+        return self.pools(request)
+
+    def pools(self, request: Request) -> Iterable[AddressLease]:
+        if request.conf is not None:
+            ipam = request.conf.ipam
+            yield AddressLease(
+                pool=_pool(request, ipam), index=0, ranges=(), directory=_directory(request, ipam)
+            )
 
     def status(self, request: Request, seen: Seen) -> None:
         conf: HostLocalConf = request.conf
@@ -106,8 +119,8 @@ def _range_sets(request: Request) -> tuple[tuple[Range, ...], ...]:
     if not written:
         raise ConfigError("ipam: no IP ranges specified: it needs `subnet` or `ranges`")
     sets = parse_range_sets(written)
-    if request.cni_version in ONE_ADDRESS_A_FAMILY:
-        _refuse_more_than_one(sets, request.cni_version)
+    families = [6 if ":" in ranges[0][0] else 4 for ranges in sets]
+    refuse_two_of_a_family(request.cni_version, families, "ipam.ranges")
     return sets
 
 
@@ -118,15 +131,6 @@ def _texts(
         tuple(one.text(f"{where}[{index}][{place}]") for place, one in enumerate(ranges))
         for index, ranges in enumerate(sets)
     )
-
-
-def _refuse_more_than_one(sets: tuple[tuple[Range, ...], ...], version: str) -> None:
-    for family, mark in (("IPv4", False), ("IPv6", True)):
-        if sum((":" in ranges[0][0]) == mark for ranges in sets) > 1:
-            raise ConfigError(
-                f"ipam.ranges: CNI version {version} does not support more than one {family}"
-                " address"
-            )
 
 
 def _leases(request: Request) -> list[AddressLease]:
@@ -141,7 +145,6 @@ def _leases(request: Request) -> list[AddressLease]:
 
 def _worked_out(request: Request, sets: tuple[tuple[Range, ...], ...]) -> list[AddressLease]:
     ipam = request.conf.ipam
-    directory = ipam.dataDir or REFERENCE_DIRECTORY
     wanted = _requested(request)
     leases = []
     for index, ranges in enumerate(sets):
@@ -155,16 +158,30 @@ def _worked_out(request: Request, sets: tuple[tuple[Range, ...], ...]) -> list[A
                 index=index,
                 ranges=ranges,
                 requested=mine,
-                directory=f"{directory}/{request.network}",
+                directory=_directory(request, ipam),
             )
         )
     if wanted:
-        raise ConfigError(f"failed to allocate all requested IPs: {', '.join(wanted)}")
+        outside = [ip for ip in wanted if not any(range_of(ranges, ip) for ranges in sets)]
+        if outside:
+            where = ", ".join(described_shortly(range) for ranges in sets for range in ranges)
+            raise ConfigError(
+                f"failed to allocate all requested IPs: {' and '.join(outside)} is not in {where}"
+            )
+        spans = "; ".join(", ".join(map(describe, ranges)) for ranges in sets)
+        raise ConfigError(
+            f"failed to allocate all requested IPs: {', '.join(wanted)}; each takes a range set of"
+            f" its own, and there are {spans}"
+        )
     return leases
 
 
 def _pool(request: Request, ipam: HostLocalIpam) -> str:
     return f"{ipam.dataDir}:{request.network}" if ipam.dataDir else request.network
+
+
+def _directory(request: Request, ipam: HostLocalIpam) -> str:
+    return f"{ipam.dataDir or REFERENCE_DIRECTORY}/{request.network}"
 
 
 def _requested(request: Request) -> list[str]:

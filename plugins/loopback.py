@@ -5,18 +5,18 @@ CNI_IFNAME is ignored, as the reference does: the interface is `lo`.
 
 from __future__ import annotations
 
-from ..cni.config import NetConf
+from ..cni.net_conf import NetConf
 from ..model.errors import CniError
 from ..model.plan import Plan
 from ..model.plugin import Plugin
-from ..model.query import AddressesOn, Seen, SysctlValue
+from ..model.query import AddressesOn, HasIpv6, Seen
 from ..model.request import Request
 from ..model.resources import LinkUp
 from ..model.result import Address, Interface, Result
 
 NAME = "lo"
 _ADDRESSES = AddressesOn(NAME, "sandbox")
-_WITHOUT_IPV6 = SysctlValue("ipv6/conf/lo/disable_ipv6", "sandbox")
+_HAS_IPV6 = HasIpv6(NAME, "sandbox")
 
 
 class Loopback(Plugin):
@@ -26,7 +26,7 @@ class Loopback(Plugin):
     checks_result = False
 
     def plan(self, request: Request, seen: Seen) -> Plan:
-        seen.together(_ADDRESSES, _WITHOUT_IPV6)
+        seen.together(_ADDRESSES, _HAS_IPV6)
         addresses = seen[_ADDRESSES]
         for address in addresses:
             if not address.startswith("127.") and address != "::1/128":
@@ -36,7 +36,7 @@ class Loopback(Plugin):
             return Plan((up,), request.prev_result)
         # Setting lo up gives it these by itself, so they may not be there yet.
         ips = tuple(dict.fromkeys(("127.0.0.1/8", "::1/128", *addresses)))
-        if not _has_ipv6(seen):
+        if not seen[_HAS_IPV6]:
             ips = tuple(ip for ip in ips if ":" not in ip)
         return Plan(
             (up,),
@@ -45,7 +45,3 @@ class Loopback(Plugin):
                 ips=tuple(Address(ip, interface=0) for ip in ips),
             ),
         )
-
-
-def _has_ipv6(seen: Seen) -> bool:
-    return seen[_WITHOUT_IPV6] == "0"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Self
+from typing import Annotated
 
-from pydantic import field_validator, model_validator
-
-from ..cni.config import ConfigModel, NetConf
 from ..cni.keys import shown
+from ..cni.net_conf import NetConf
+from ..cni.section import Clash, Section
 from ..model.errors import UnsupportedField
+from ..model.published import dead_end
 from .conditions import Unreadable, compiled
 
 PROTOCOLS = ("tcp", "udp", "sctp")
@@ -17,52 +17,21 @@ BACKENDS = ("", "iptables", "nftables")
 MAX_PORT = 65535
 
 
-class PortMapping(ConfigModel):
-    """One of the capability `portMappings` (CNI conventions, "Dynamic plugin specific fields").
-
-    After validation `protocol` is in lower case, and `hostIP` an address as Python writes it.
-    """
-
-    hostPort: int = 0
-    containerPort: int = 0
-    protocol: str = "tcp"
-    hostIP: str = ""
-
-    @field_validator("hostPort", "containerPort")
-    @classmethod
-    def _is_a_port(cls, port: int) -> int:
-        return _checked_port(port)
-
-    @field_validator("protocol")
-    @classmethod
-    def _is_known(cls, protocol: str) -> str:
-        known = protocol.lower() or "tcp"
-        if known not in PROTOCOLS:
-            raise ValueError(f"it is none of {', '.join(PROTOCOLS)}")
-        return known
-
-    @field_validator("hostIP")
-    @classmethod
-    def _is_reachable(cls, text: str) -> str:
-        return str(_host_address(text)) if text else ""
-
-    @model_validator(mode="after")
-    def _has_both(self) -> Self:
-        for key in ("hostPort", "containerPort"):
-            if key not in self.model_fields_set:
-                raise ValueError(f"it needs {key}")
-        return self
-
-    @property
-    def families(self) -> tuple[int, ...]:
-        """The IP families it is meant for."""
-        return (ip_address(self.hostIP).version,) if self.hostIP else (4, 6)
-
-
 def _checked_port(port: int) -> int:
     if not 1 <= port <= MAX_PORT:
         raise ValueError(f"it is not within 1..{MAX_PORT}")
     return port
+
+
+def _known_protocol(protocol: str) -> str:
+    known = protocol.lower() or "tcp"
+    if known not in PROTOCOLS:
+        raise ValueError(f"it is none of {', '.join(PROTOCOLS)}")
+    return known
+
+
+def _reachable(text: str) -> str:
+    return str(_host_address(text)) if text else ""
 
 
 def _host_address(text: str) -> IPv4Address | IPv6Address:
@@ -72,22 +41,41 @@ def _host_address(text: str) -> IPv4Address | IPv6Address:
         address = ip_address(text)
     except ValueError:
         raise ValueError("it is not an IP address") from None
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped:
-            return address.ipv4_mapped
-        if address.is_loopback:
-            raise ValueError(
-                "the kernel can't send on what arrives at IPv6 loopback: use 127.0.0.1,"
-                " or another address of the host"
-            )
-        if address.is_link_local:
-            raise ValueError("what comes from one link (fe80::/10) can't be sent on to another")
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped
     if address.is_multicast:
         raise ValueError("it is a multicast address, not one of a host")
     return address
 
 
-class RuntimePorts(ConfigModel):
+class PortMapping(Section):
+    """One of the capability `portMappings` (CNI conventions, "Dynamic plugin specific fields").
+
+    Once read `protocol` is in lower case, and `hostIP` an address as Python writes it.
+    """
+
+    hostPort: Annotated[int, _checked_port] = 0
+    containerPort: Annotated[int, _checked_port] = 0
+    protocol: Annotated[str, _known_protocol] = "tcp"
+    hostIP: Annotated[str, _reachable] = ""
+
+    def check(self) -> None:
+        for key in ("hostPort", "containerPort"):
+            if key not in vars(self):
+                raise Clash(f"it needs {key}", key)
+
+    @property
+    def families(self) -> tuple[int, ...]:
+        """The IP families it is meant for."""
+        return (ip_address(self.hostIP).version,) if self.hostIP else (4, 6)
+
+    @property
+    def dead_end(self) -> str:
+        """Why nothing that comes for `hostIP` can be sent on; "" where it can."""
+        return dead_end(self.hostIP) if self.hostIP else ""
+
+
+class RuntimePorts(Section):
     portMappings: tuple[PortMapping, ...] = ()
 
 
@@ -105,17 +93,16 @@ class PortmapConf(NetConf):
     conditionsV6: tuple[str, ...] = ()
     runtimeConfig: RuntimePorts = RuntimePorts()
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def check(self) -> None:
         if self.backend not in BACKENDS:
             raise ValueError(f'backend: "{self.backend}" is not iptables or nftables')
         if self.externalSetMarkChain and self.markMasqBit is not None:
-            raise ValueError("cannot specify externalSetMarkChain and markMasqBit")
+            both = "externalSetMarkChain", "markMasqBit"
+            raise Clash(f"cannot specify {' and '.join(both)}", *both)
         if self.markMasqBit is not None and not 0 <= self.markMasqBit <= 31:
             raise ValueError(f"markMasqBit: {self.markMasqBit} is not within 0..31")
         for family in (4, 6):
             self.condition(family)
-        return self
 
     def condition(self, family: int) -> str:
         """What must hold of a packet to a published port, in nft's words; "" for nothing.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -13,15 +14,36 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
 
 OURS = {
+    "bandwidth": "bandwidth:Bandwidth",
     "bridge": "bridge:Bridge",
+    "dhcp": "dhcp:Dhcp",
+    "dummy": "dummy:Dummy",
     "firewall": "firewall:Firewall",
+    "host-device": "host_device:HostDevice",
     "host-local": "host_local:HostLocal",
+    "ipvlan": "ipvlan:Ipvlan",
     "loopback": "loopback:Loopback",
+    "macvlan": "macvlan:Macvlan",
     "portmap": "portmap:Portmap",
+    "ptp": "ptp:Ptp",
+    "sbr": "sbr:Sbr",
     "static": "static:Static",
+    "tap": "tap:Tap",
     "tuning": "tuning:Tuning",
+    "vlan": "vlan:Vlan",
+    "vrf": "vrf:Vrf",
 }
 """Name -> module and class: imported when first asked for, so a one-shot loads only its own."""
+
+
+class _Served:
+    """The names of `names`; of one of ours it is known without a look at others' packages."""
+
+    def __contains__(self, name: object) -> bool:
+        return name in OURS or name in names()
+
+
+SERVED: Container[str] = _Served()
 
 
 @cache

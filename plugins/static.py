@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import Any
+from typing import Annotated, Any
 
 from ..cni.addresses import interface_of, is_address, is_cidr
-from ..cni.config import ConfigModel, DnsConf, NetConf
 from ..cni.environment import ADDRESSING
+from ..cni.net_conf import DnsConf, NetConf, with_plain_type
+from ..cni.section import Section
+from ..cni.version import refuse_two_of_a_family
 from ..model.errors import ConfigError
 from ..model.plan import Plan
 from ..model.plugin import Plugin
@@ -17,12 +19,12 @@ from ..model.result import Address, Result
 from .route_config import RouteConf
 
 
-class AddressConf(ConfigModel):
+class AddressConf(Section):
     address: str
     gateway: str = ""
 
 
-class StaticIpam(ConfigModel):
+class StaticIpam(Section):
     type: str
     addresses: tuple[AddressConf, ...] = ()
     routes: tuple[RouteConf, ...] = ()
@@ -30,7 +32,7 @@ class StaticIpam(ConfigModel):
 
 
 class StaticConf(NetConf):
-    ipam: StaticIpam
+    ipam: Annotated[StaticIpam, with_plain_type]
 
 
 class Static(Plugin):
@@ -38,14 +40,18 @@ class Static(Plugin):
     about = "gives the addresses that the configuration names"
     config = StaticConf
     arguments = ADDRESSING
+    enters_sandbox = False
     checks_result = False
 
     def plan(self, request: Request, seen: Seen) -> Plan:
         ipam: StaticIpam = request.conf.ipam
+        ips = tuple(_addresses(request))
+        families = [interface_of(ip.address).version for ip in ips]
+        refuse_two_of_a_family(request.cni_version, families, "ipam.addresses")
         return Plan(
             (),
             Result(
-                ips=tuple(_addresses(request)),
+                ips=ips,
                 routes=tuple(route.to_route() for route in ipam.routes),
                 dns=ipam.dns.to_dns(),
             ),
@@ -99,7 +105,9 @@ def _with_gateways(addresses: list[Address], given: str) -> list[Address]:
             raise ConfigError(f'CNI_ARGS GATEWAY: "{text}" is not an address')
         gateway = ip_address(text)
         addresses = [
-            Address(one.address, text) if gateway in interface_of(one.address).network else one
+            Address(one.address, str(gateway))
+            if gateway in interface_of(one.address).network
+            else one
             for one in addresses
         ]
     return addresses

@@ -6,8 +6,9 @@ sysctls, too, are given back on DEL.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+
+from msgspec.structs import replace
 
 from ..cni.environment import ADDRESSING
 from ..model.plan import Plan
@@ -24,7 +25,7 @@ from ..model.resources import (
     TransmitQueue,
 )
 from ..model.result import Interface, Result
-from .chained import previous_result, required_interface
+from .chained import is_containers, previous_result, required_interface
 from .tuning_config import (
     ALLOWLIST,
     Settings,
@@ -48,13 +49,11 @@ class Tuning(Plugin):
             allowlist = seen[FileText(ALLOWLIST)]
             if allowlist is not None:
                 refuse_unlisted(wanted.sysctl, allowlist)
-        resources = (
-            *_sysctls(wanted, request.interface),
-            *_attributes(wanted, request.interface),
-        )
-        if resources:
+        attributes = tuple(_attributes(wanted, request.interface))
+        if attributes:  # sysctls may be all there is to set where the interface is no kernel's
             required_interface(request, seen)
-        return Plan(resources, _updated(result, request, wanted))
+        resources = (*_sysctls(wanted, request.interface), *attributes)
+        return Plan(resources, _updated(result, wanted, is_containers(request, seen)))
 
 
 def _sysctls(wanted: Settings, interface: str) -> Iterator[Resource]:
@@ -75,16 +74,12 @@ def _attributes(wanted: Settings, name: str) -> Iterator[Resource]:
         yield TransmitQueue(name=name, length=wanted.txQLen, place="sandbox")
 
 
-def _updated(result: Result, request: Request, wanted: Settings) -> Result:
+def _updated(result: Result, wanted: Settings, is_ours: Callable[[Interface], bool]) -> Result:
     """prevResult with the interface's MAC and MTU as they are now."""
+    if not (wanted.mac or wanted.mtu):
+        return result
     changed = tuple(
-        replace(one, mac=wanted.mac or one.mac, mtu=wanted.mtu or one.mtu)
-        if _is_ours(one, request)
-        else one
+        replace(one, mac=wanted.mac or one.mac, mtu=wanted.mtu or one.mtu) if is_ours(one) else one
         for one in result.interfaces
     )
     return replace(result, interfaces=changed)
-
-
-def _is_ours(interface: Interface, request: Request) -> bool:
-    return interface.name == request.interface and interface.sandbox == request.netns

@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ..cni.config import ConfigModel, NetConf
+from ..cni.keys import get, repeated
+from ..cni.net_conf import NetConf
+from ..cni.section import Section
 from ..model.errors import ConfigError
 from ..model.request import Request
 from .mac import unicast_mac
@@ -16,7 +18,7 @@ from .mac import unicast_mac
 ALLOWLIST = "/etc/cni/tuning/allowlist.conf"
 
 
-class Settings(ConfigModel):
+class Settings(Section):
     """What can be set, by the configuration and by `args.cni`; None where it is not given."""
 
     sysctl: dict[str, str] | None = None
@@ -27,11 +29,11 @@ class Settings(ConfigModel):
     allmulti: bool | None = None
 
 
-class Arguments(ConfigModel):
+class Arguments(Section):
     cni: Settings = Settings()
 
 
-class RuntimeMac(ConfigModel):
+class RuntimeMac(Section):
     """The capability `mac` (CNI conventions, "Dynamic plugin specific fields")."""
 
     mac: str = ""
@@ -50,10 +52,11 @@ def effective(request: Request) -> Settings:
     Raises `ConfigError`. As in the reference 0 is no MTU, and "" no MAC.
     """
     conf: TuningConf = request.conf
+    _refuse_repeated(request)
     arguments = conf.args.cni
-    found = {name: getattr(conf, name) for name in Settings.model_fields}
+    found = {name: getattr(conf, name) for name in Settings.__annotations__}
     found["mac"] = conf.runtimeConfig.mac or request.args.get("MAC") or conf.mac
-    for name in Settings.model_fields:
+    for name in Settings.__annotations__:
         given = getattr(arguments, name)
         if given is not None:
             found[name] = given
@@ -62,7 +65,15 @@ def effective(request: Request) -> Settings:
     for name in ("mtu", "txQLen"):
         if found[name] is not None and not 0 <= found[name] < 1 << 31:
             raise ConfigError(f"{name}: {found[name]} is not within 0..{(1 << 31) - 1}")
-    return Settings.model_construct(**found)
+    return Settings(**found)
+
+
+def _refuse_repeated(request: Request) -> None:
+    """Which value holds would be left to chance; the reference refuses it, too."""
+    arguments = get(get(request.config, "args") or {}, "cni") or {}
+    for keys in (get(request.config, "sysctl"), get(arguments, "sysctl")):
+        if twice := repeated(keys):
+            raise ConfigError(f'sysctl: "{twice[0]}" is given twice')
 
 
 # --- sysctls ----------------------------------------------------------------------

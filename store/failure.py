@@ -9,13 +9,21 @@ from pathlib import Path
 from ..model.errors import CniError, StoreError, TryLater
 
 
-class NewerSchema(StoreError):
-    """A newer pynet has written the file: whoever runs this version must let go of it."""
+class Newer(StoreError):
+    """A newer pynet is at work here: whoever runs this version leaves it to that one."""
+
+
+class NewerSchema(Newer):
+    """It has made the file what this version can't go on with."""
+
+
+class NewerRecord(Newer):
+    """It has recorded what this version may not be able to read."""
 
 
 _RENEW = (
-    "what it recorded can't be read; move it away (with its -wal and -shm), "
-    "then detach and attach the containers again"
+    "so it is kept as pynet.db.damaged, and a new one begins; what stands of running containers is "
+    "found again: try again"
 )
 _FULL = "the file system is full: free some space, then try again"
 _READ_ONLY = "it can't be written: make the file and its directory writable for this user"
@@ -26,12 +34,13 @@ _NO_DIRECTORY = (
 
 _SQLITE = {
     sqlite3.SQLITE_CORRUPT: f"it is damaged, {_RENEW}",
-    sqlite3.SQLITE_NOTADB: f"it is not a pynet database, {_RENEW}",
+    sqlite3.SQLITE_NOTADB: f"it is not a database, {_RENEW}",
     sqlite3.SQLITE_READONLY: _READ_ONLY,
     sqlite3.SQLITE_PERM: _READ_ONLY,
     sqlite3.SQLITE_FULL: _FULL,
     sqlite3.SQLITE_IOERR: "reading or writing failed: check the file system's space and health",
 }
+_SHM_SIZE = sqlite3.SQLITE_IOERR | 19 << 8  # SQLITE_IOERR_SHMSIZE
 _ERRNO = {
     EACCES: _READ_ONLY,
     EPERM: _READ_ONLY,
@@ -57,10 +66,31 @@ def from_sqlite(error: sqlite3.Error, path: Path) -> CniError:
     return StoreError(f"store {path}: {advice}", details=details)
 
 
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file is not, or no longer, a database that can be read."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def is_full(error: sqlite3.Error) -> bool:
+    """Whether there is no space for what SQLite was about to write."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF == sqlite3.SQLITE_FULL or code == _SHM_SIZE
+
+
+def can_t_open(error: sqlite3.Error) -> bool:
+    """Whether it is a file that SQLite could not open, or make."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CANTOPEN
+
+
 def from_os(error: OSError, path: Path) -> StoreError:
     """`error` of the file system at `path`, or at the file it names itself."""
     advice = _ERRNO.get(error.errno or 0, error.strerror or str(error))
     return StoreError(f"store {error.filename or path}: {advice}", details=str(error))
+
+
+def full(path: Path) -> StoreError:
+    return StoreError(f"store {path}: {_FULL}")
 
 
 def busy(path: Path, details: str = "") -> TryLater:
@@ -75,6 +105,15 @@ def newer(path: Path, found: int, ours: int) -> NewerSchema:
     return NewerSchema(
         f"store {path} has schema {found}, this pynet knows {ours}: "
         "use the newer pynet that wrote it, or detach everything with that one first"
+    )
+
+
+def newer_record(plugin: str, container: str, found: int, ours: int) -> NewerRecord:
+    from ..model.shown import short_id
+
+    return NewerRecord(
+        f"{plugin} of container {short_id(container)} was recorded in format {found}, this pynet"
+        f" knows {ours}: it is left to the newer pynet that wrote it"
     )
 
 

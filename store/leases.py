@@ -5,6 +5,7 @@ Rules that hold here:
   they cost is a few look-ups in trees.
 - A range is known by its first and last address. Its cursor has passed every address that
   was given out for the first time; what it has passed and is not held waits in `freed`.
+- A lease in `EVERY_POOL` stands in the way of all pools: whose it is, is not known.
 - `freed` has a row for each known range that holds the address (ranges of one pool may
   overlap once a configuration was changed), so each range finds its oldest at once.
 """
@@ -14,18 +15,21 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+
+from ..model.value import Value
+from .spans import Span, Spans
 
 _MAPPED = bytes(10) + b"\xff\xff"
 _HELD = "pool, address, record, container, interface, position, since, file"
 _CURSOR = "id, at, stop, wrap"
+EVERY_POOL = ""
+"""No network is called so."""
 NO_POSITION = -1
 """Of a lease that was taken over: which range set it came from is not known."""
 
 
-@dataclass(frozen=True)
-class HeldLease:
+class HeldLease(Value):
     """An address and its holder.
 
     `record` is None, and `file` where the reference keeps it, for one that was taken over.
@@ -42,8 +46,7 @@ class HeldLease:
     file: str = ""
 
 
-@dataclass(frozen=True)
-class Cursor:
+class Cursor(Value):
     """How far into a range addresses were given out for the first time; see `schema`."""
 
     id: int
@@ -66,7 +69,10 @@ class Session:
 class LeaseReader(Session):
     def lease_at(self, pool: str, address: str) -> HeldLease | None:
         """Who holds `address`; None where nobody does."""
-        found = self._leases("WHERE pool = ? AND address = ?", (pool, pack(address)))
+        found = self._leases(
+            "WHERE pool IN (?, ?) AND address = ? ORDER BY pool DESC",
+            (pool, EVERY_POOL, pack(address)),
+        )
         return found[0] if found else None
 
     def leases_of(self, pool: str, container: str, interface: str) -> list[HeldLease]:
@@ -82,10 +88,17 @@ class LeaseReader(Session):
             return self._leases("ORDER BY pool, address", ())
         return self._leases("WHERE pool = ? ORDER BY address", (pool,))
 
+    def unclaimed(self, pool: str | None = None) -> list[HeldLease]:
+        """What was taken over into a pool, or into all, and is no record's."""
+        if pool is None:
+            return self._leases("WHERE record IS NULL ORDER BY pool, address", ())
+        return self._leases("WHERE record IS NULL AND pool = ? ORDER BY address", (pool,))
+
     def count_leases(self, pool: str, bounds: Bounds) -> int:
         """How many of a range's addresses are held. It looks at each of them."""
-        query = "SELECT count(*) FROM lease WHERE pool = ? AND address BETWEEN ? AND ?"
-        return int(self._sql.execute(query, (pool, *map(pack, bounds))).fetchone()[0])
+        query = "SELECT count(*) FROM lease WHERE pool IN (?, ?) AND address BETWEEN ? AND ?"
+        values = (pool, EVERY_POOL, *map(pack, bounds))
+        return int(self._sql.execute(query, values).fetchone()[0])
 
     def never_used(self, pool: str, bounds: Bounds, but: Collection[str]) -> str | None:
         """The range's next address that was never given out, none of `but`; None without any."""
@@ -146,10 +159,11 @@ class LeaseReader(Session):
             return None
         span = (_bytes(candidate), stop)
         used = self._sql.execute(
-            "SELECT address FROM lease WHERE pool = ? AND address BETWEEN ? AND ? UNION ALL"
+            "SELECT address FROM lease WHERE pool = ? AND address BETWEEN ? AND ? UNION"
+            " SELECT address FROM lease WHERE pool = ? AND address BETWEEN ? AND ? UNION"
             " SELECT address FROM freed WHERE range = ? AND address BETWEEN ? AND ?"
             " ORDER BY address",
-            (pool, *span, cursor.id, *span),
+            (pool, *span, EVERY_POOL, *span, cursor.id, *span),
         )
         taken = next(used, None)
         while candidate <= end:
@@ -164,10 +178,16 @@ class LeaseReader(Session):
 
 
 class LeaseWriter(LeaseReader):
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._sql = connection
+        self._spans: dict[str, Spans] = {}
+
     def hold(self, lease: HeldLease) -> None:
         """It was free; now it is `lease`'s. A cursor is moved by `take_never_used` alone."""
         self._sql.execute(
-            "INSERT INTO lease VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO lease"
+            " (pool, address, record, container, interface, position, since, file)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 lease.pool, pack(lease.address), lease.record, lease.container,
                 lease.interface, lease.position, lease.since, lease.file,
@@ -205,18 +225,22 @@ class LeaseWriter(LeaseReader):
             return cursor
         first, last = map(pack, bounds)
         at = pack(since) if since else None
+        known = self._spans_of(pool)
         done = self._sql.execute(
-            "INSERT INTO cursor VALUES (NULL, ?, ?, ?, ?, ?, ?)", (pool, first, last, at, last, at)
+            "INSERT INTO cursor (pool, first, last, at, stop, wrap) VALUES (?, ?, ?, ?, ?, ?)",
+            (pool, first, last, at, last, at),
         )
         assert done.lastrowid is not None
-        # What other ranges of the pool had back is not "never used" in this one either.
-        self._sql.execute(
-            "INSERT INTO freed (range, address) SELECT ?, address FROM freed"
-            " JOIN cursor ON cursor.id = freed.range"
-            " WHERE cursor.pool = ? AND address BETWEEN ? AND ?"
-            " GROUP BY address ORDER BY min(sequence)",
-            (done.lastrowid, pool, first, last),
-        )
+        span = Span(_number(first), _number(last), done.lastrowid)
+        if others := known.meeting(span.first, span.last):
+            # What other ranges of the pool had back is not "never used" in this one either.
+            self._sql.execute(
+                "INSERT INTO freed (range, address) SELECT ?, address FROM freed"
+                f" WHERE range IN ({', '.join('?' * len(others))}) AND address BETWEEN ? AND ?"
+                " GROUP BY address ORDER BY min(sequence)",
+                (done.lastrowid, *others, first, last),
+            )
+        known.add(span)
         return Cursor(done.lastrowid, at, last, at)
 
     def release_record(self, record: int) -> tuple[str, ...]:
@@ -237,14 +261,21 @@ class LeaseWriter(LeaseReader):
                 return self._release(mine)
         return ()
 
+    def release_unclaimed(self, leases: Iterable[HeldLease]) -> tuple[str, ...]:
+        """Free those that are as they were; answers their files."""
+        return self._release(
+            [lease for lease in leases if self.lease_at(lease.pool, lease.address) == lease]
+        )
+
     def mark_taken_over(self, pool: str, path: str) -> None:
         self._sql.execute(
-            "INSERT OR IGNORE INTO taken_over VALUES (?, ?, ?)", (pool, path, time.time())
+            "INSERT OR IGNORE INTO taken_over (pool, path, at) VALUES (?, ?, ?)",
+            (pool, path, time.time()),
         )
 
     def hand_back(self) -> None:
         """What was taken over and never claimed is forgotten; its files stay, to be read again."""
-        self._release(self._leases("WHERE record IS NULL", ()))
+        self._release(self.unclaimed())
         self._sql.execute("DELETE FROM taken_over")
 
     def _release(self, leases: Iterable[HeldLease]) -> tuple[str, ...]:
@@ -254,15 +285,43 @@ class LeaseWriter(LeaseReader):
             self._sql.execute("DELETE FROM lease WHERE pool = ? AND address = ?", (lease.pool, raw))
             self._sql.executemany(
                 "INSERT INTO freed (range, address) VALUES (?, ?)",
-                [(range, raw) for range in self._ranges_with(lease.pool, raw)],
+                [(range, raw) for range in self._ranges_left(lease.pool, raw)],
             )
             if lease.file:
                 files.append(lease.file)
         return tuple(files)
 
     def _ranges_with(self, pool: str, raw: bytes) -> list[int]:
-        query = "SELECT id FROM cursor WHERE pool = ? AND first <= ? AND last >= ?"
-        return [id for (id,) in self._sql.execute(query, (pool, raw, raw))]
+        return self._meeting(self._pools(pool), raw)
+
+    def _ranges_left(self, pool: str, raw: bytes) -> list[int]:
+        """The same, of which nobody else has the address: in its own pool, or in all."""
+        if pool != EVERY_POOL:
+            return [] if self._is_held(EVERY_POOL, raw) else self._ranges_with(pool, raw)
+        return self._meeting((one for one in self._pools(pool) if not self._is_held(one, raw)), raw)
+
+    def _meeting(self, pools: Iterable[str], raw: bytes) -> list[int]:
+        number = _number(raw)
+        return [id for pool in pools for id in self._spans_of(pool).meeting(number, number)]
+
+    def _pools(self, pool: str) -> list[str]:
+        """Those in whose way a lease of `pool` stands."""
+        if pool != EVERY_POOL:
+            return [pool]
+        return [name for (name,) in self._sql.execute("SELECT DISTINCT pool FROM cursor")]
+
+    def _is_held(self, pool: str, raw: bytes) -> bool:
+        query = "SELECT 1 FROM lease WHERE pool = ? AND address = ?"
+        return self._sql.execute(query, (pool, raw)).fetchone() is not None
+
+    def _spans_of(self, pool: str) -> Spans:
+        """Read once in a transaction."""
+        known = self._spans.get(pool)
+        if known is None:
+            rows = self._sql.execute("SELECT first, last, id FROM cursor WHERE pool = ?", (pool,))
+            spans = (Span(_number(first), _number(last), id) for first, last, id in rows)
+            known = self._spans[pool] = Spans(spans)
+        return known
 
 
 def pack(address: str) -> bytes:

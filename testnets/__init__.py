@@ -9,21 +9,21 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from .marks import needs, topology
+from .fixtures.marks import needs, topology
 
 if TYPE_CHECKING:
-    from .net import Net, NetAssertion, Node
+    from .fixtures.net import Net, NetAssertion, Node
+    from .live.testnet import Testnet
     from .spec.builder import Topo
     from .spec.topology import Topology
-    from .testnet import Testnet
 
 __all__ = ["Net", "NetAssertion", "Node", "Testnet", "Topo", "Topology", "needs", "topology"]
 
 _HOME = {
-    "Net": "net",
-    "NetAssertion": "net",
-    "Node": "net",
-    "Testnet": "testnet",
+    "Net": "fixtures.net",
+    "NetAssertion": "fixtures.net",
+    "Node": "fixtures.net",
+    "Testnet": "live.testnet",
     "Topo": "spec.builder",
     "Topology": "spec.topology",
 }

@@ -1,8 +1,9 @@
 """Containers come and go, daemons and executables are killed; nothing may be left in the end.
 
-Three parts: many containers at once, by daemon and one-shots mixed; the same while the daemon
-is killed again and again; and each plugin's cold executable killed at every fault point, by
-itself and in a whole list.
+Five parts: many containers at once, by daemon and one-shots mixed; the same while the daemon
+is killed again and again; many callers at the same moment, of a daemon that was given little, or
+while the ruleset is flushed; each plugin's cold executable killed at every fault point, by itself
+and in a whole list; and mistakes made in a copy of the tree, each of which the tests must see.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import os
 import signal
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,14 +20,19 @@ from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "namespaces"))
+sys.path.insert(0, str(Path(__file__).parent / "mutants"))
 
 from chains import CHAIN
 from churn import KINDS, Report, churn, lived_once
 from cold_crashes import COMMANDS, PLUGINS, Crashes
 from evidence import nothing_left, rest
-from executables import Executables, daemon, daemon_pid
+from executables import Executables, again_and_again, daemon, daemon_pid
+from mutants import known
+from overload import WIDE, crowd, limited
+from overload import Report as Crowd
+from run import problems_of
 
-from pynet.testnets.lab import Host, Lab
+from pynet.testnets.lab.lab import Host, Lab
 
 _BETWEEN_KILLS = 1.5
 
@@ -36,7 +41,7 @@ def churned(plugins: Executables, kind: str, count: int, *, kills: bool) -> list
     """Beside one daemon, or where whichever there is gets killed."""
     with Lab() as lab:
         host = lab.host("churn")
-        baseline = lived_once(host, plugins, kind)
+        baseline = lived_once(host, kind)
         tell = partial(_progress, count)
         with _killing(host) if kills else daemon(host):
             report: Report = host.call(
@@ -46,6 +51,20 @@ def churned(plugins: Executables, kind: str, count: int, *, kills: bool) -> list
             say(f"  {number:7} {what}")
         left = nothing_left(baseline, host.call(rest))
         return report.failures + [f"left: {thing}" for thing in left]
+
+
+def crowded(plugins: Executables, prefix: Sequence[str], count: int, flushed: float) -> list[str]:
+    """All at once, of a daemon that `prefix` starts with less than it would have."""
+    with Lab() as lab:
+        host = lab.host("crowd")
+        try:
+            with limited(host, *prefix):
+                crowd_all = partial(crowd, plugins, count, flushed, WIDE)
+                report: Crowd = host.call(crowd_all)
+        except AssertionError as error:
+            return [str(error)]
+    say(f"  {count} callers:{report.took}")
+    return report.failures
 
 
 def executables_killed(plugins: Executables, every: int) -> list[str]:
@@ -68,22 +87,15 @@ def executables_killed(plugins: Executables, every: int) -> list[str]:
 @contextmanager
 def _killing(host: Host) -> Iterator[None]:
     """Whatever daemon answers in the host is killed, until the block ends."""
-    ended = threading.Event()
 
-    def work() -> None:
-        while not ended.wait(_BETWEEN_KILLS):
-            pid = daemon_pid(host)
-            if pid is not None:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+    def kill() -> None:
+        pid = daemon_pid(host)
+        if pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
+    with again_and_again(kill, _BETWEEN_KILLS):
         yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 def _progress(count: int, done: int) -> None:
@@ -101,7 +113,15 @@ def _parts(plugins: Executables, less: int) -> Iterator[tuple[str, Callable[[], 
         # Most of what is called then is one-shots: as many for a long list as for a short one.
         count = 500 // len(kind.plugins(0)) // less
         yield f"the daemon killed: {name}", partial(churned, plugins, name, count, kills=True)
+    for most in (64, 256, 1024):
+        prefix = ("prlimit", f"--nofile={most}:{most}")
+        # Most of these go one-shot, and all at once: what bounds them is this machine's memory.
+        few = partial(crowded, plugins, prefix, 100 // less, 0.0)
+        yield f"all at once: {most} descriptors", few
+    many = partial(crowded, plugins, (), 500 // less, 0.1)
+    yield "all at once: the ruleset is flushed all the time", many
     yield "executables killed", partial(executables_killed, plugins, less)
+    yield "mistakes made", partial(problems_of, known()[::less])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

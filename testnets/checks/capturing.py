@@ -15,11 +15,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..forked import LabError
+from ..lab.forked import LabError
 from .taps import ETH_P_ALL, stamped, time_of
 
 if TYPE_CHECKING:
-    from ..place import Place
+    from ..lab.place import Place
 
 _HEADER = struct.Struct("=IHHiIII")  # magic, version, time zone, accuracy, longest frame, link type
 _RECORD = struct.Struct("=IIII")  # seconds, nanoseconds, bytes here, bytes of the frame

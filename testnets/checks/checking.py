@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...model.errors import CniError
-from ..features import lacking
-from ..forked import LabError
+from ..lab.features import lacking
+from ..lab.forked import LabError
 from ..spec.topology import Check, Deny, Fault, Impairment, Mesh, Mtu, Path, Reach
 from .deny import denied
 from .mesh import meshed
@@ -19,14 +19,11 @@ from .reach import reached
 from .way import fits, passed_by
 
 if TYPE_CHECKING:
-    from ..testnet import Testnet
-    from ..wiring import LiveLink
+    from ..live.testnet import Testnet
+    from ..live.wiring import LiveLink
 
 Progress = Callable[[str, int, int], object]
 """Is told which check begins, its number, and how many there are."""
-
-_AGAIN = 0.1
-"""Seconds between two looks at what may still come true."""
 
 # Each gives "" where the check passes, else what is wrong.
 _JUDGES: dict[type[Any], Callable[[Networks, Any], str]] = {
@@ -113,15 +110,9 @@ def _outcome(testnet: Testnet, check: Check, name: str) -> Outcome:
 
 
 def _judged(testnet: Testnet, check: Any) -> str:
-    """What is wrong; a way that is another one now may be the right one in time."""
+    """What is wrong, or ""."""
     with Networks(testnet) as networks:
-        judge = _JUDGES[type(check)]
-        deadline = time.monotonic() + check.within
-        message = judge(networks, check)
-        while message and isinstance(check, Path | Mtu) and time.monotonic() < deadline:
-            time.sleep(_AGAIN)
-            message = judge(networks, check)
-        return message
+        return _JUDGES[type(check)](networks, check)
 
 
 # --- faults ---------------------------------------------------------------------------------------

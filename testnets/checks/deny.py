@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Literal
 
-from ...kernel import links
-from ...kernel.rtnl_socket import Socket
-from ..place import Place
+from ...kernel.netlink import links
+from ...kernel.netlink.rtnl_socket import Socket
+from ..lab.place import Place
 from ..spec.topology import Deny
 from .echoing import Ping, exchange, new_token
 from .networks import Networks
 from .probes import Answer, Call, converse, token
 from .reach import spoken, stand
-from .targets import Destination, best_addresses, destinations
+from .targets import Destination, best_addresses, destinations, family_of
 
 _SOON = 1.0
 """Seconds in which whoever listens answers somebody in his own namespace."""
@@ -75,7 +75,7 @@ def _verdict(
     if proof:
         return (
             f"{spoken(source, destination, check.protocol, answer)}: was not answered, but that "
-            f"proves nothing: nobody there answers a call from his own namespace either ({proof})"
+            f"proves nothing: the server does not answer local connections either ({proof})"
         )
     return ""
 
@@ -87,7 +87,8 @@ def _proof(
     place = destination.place
     if place is None or not destination.inner_port:
         return None
-    own = [one for one in best_addresses(place, place) if (":" in one) == (destination.family == 6)]
+    mine = best_addresses(networks.site, place, place)
+    own = [one for one in mine if family_of(one) == destination.family]
     where = stand(networks, destination, protocol, _SOON)
     if not own or where is None:
         return None

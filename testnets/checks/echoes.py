@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 TOKEN_SIZE = 8
 
+_UNREACHABLE = "unreachable"
 _ECHO = struct.Struct("!BBHHH")  # type, code, checksum, identifier, sequence number
 _NUMBER = struct.Struct("!I")
 _BODY = TOKEN_SIZE + _NUMBER.size
@@ -36,6 +37,10 @@ class Dialect:
     def smallest(self) -> int:
         """Bytes of the smallest IP packet that can carry a token and a number."""
         return self.header + _ECHO.size + _BODY
+
+    def has_no_route(self, heard: Heard) -> bool:
+        """Whether whoever reports this error knows no way: code 0 is that of "unreachable"."""
+        return self.errors.get(heard.type) == _UNREACHABLE and heard.code == 0
 
     def only_echoes(self, raw: socket.socket) -> None:
         """Let the kernel drop what is neither an echo nor an error."""
@@ -82,7 +87,7 @@ V4 = Dialect(
     socket.IPPROTO_ICMP,
     request=8,
     reply=0,
-    errors={3: "unreachable", 11: "time exceeded"},
+    errors={3: _UNREACHABLE, 11: "time exceeded"},
     header=20,
 )
 V6 = Dialect(
@@ -90,7 +95,7 @@ V6 = Dialect(
     socket.IPPROTO_ICMPV6,
     request=128,
     reply=129,
-    errors={1: "unreachable", 2: "packet too big", 3: "time exceeded"},
+    errors={1: _UNREACHABLE, 2: "packet too big", 3: "time exceeded"},
     header=40,
 )
 DIALECTS = {4: V4, 6: V6}

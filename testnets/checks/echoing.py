@@ -4,13 +4,14 @@ Rules that hold here:
 - A raw socket stands in each namespace, opened by its descriptor; nothing else is entered.
 - A request counts as arrived where the target's own socket heard it; a reply counts where it
   comes from the address that was asked, with the identifier, number and token of this round.
-- What is not answered is asked again until time is over: the first packet to a neighbour that
-  has to be found may be lost.
+- What is not answered is asked again until time is over, or a refusal is final (`refusals`): the
+  first packet to a neighbour that has to be found may be lost.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import socket
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from ...kernel.namespaces import entered
 from .echoes import DIALECTS, TOKEN_SIZE, read
 from .neighbours import Neighbours
+from .refusals import Refusals
 
 _TILE = 16
 """Namespaces that ask as many others at a time, where there are many: at most 512 neighbours."""
@@ -48,11 +50,15 @@ class Ping:
 
 @dataclass
 class Fate:
-    """What became of a ping; `said` is what came in place of an answer, or the refusal."""
+    """What became of a ping; `said` is what came in place of an answer, or the refusal.
+
+    `no_route`: the source's own namespace has no route there.
+    """
 
     arrived: bool = False
     answered: bool = False
     said: str = ""
+    no_route: bool = False
     target_known: bool = True
 
     @property
@@ -89,8 +95,8 @@ def exchange(
     With `size`, that many bytes of IP packet are sent, which may not be fragmented. Who isn't
     `hopeful` takes the first refusal for the answer.
     """
-    with _Exchange(pings, family, token, size, hopeful) as round_:
-        round_.run(within)
+    with _Exchange(pings, family, within, token, size, hopeful) as round_:
+        round_.run()
         return round_.fates
 
 
@@ -98,11 +104,18 @@ class _Exchange:
     """One round of pings, numbered by their place in `pings`."""
 
     def __init__(
-        self, pings: Sequence[Ping], family: int, token: bytes, size: int, hopeful: bool
+        self,
+        pings: Sequence[Ping],
+        family: int,
+        within: float,
+        token: bytes,
+        size: int,
+        hopeful: bool,
     ) -> None:
         self.fates = [Fate(target_known=ping.target is not None) for ping in pings]
         self._pings = pings
         self._dialect = DIALECTS[family]
+        self._within = within
         self._token = token
         self._size = size
         self._hopeful = hopeful
@@ -113,6 +126,7 @@ class _Exchange:
         self._listening: dict[int, tuple[int, socket.socket]] = {}  # by their own
         self._neighbours: dict[int, Neighbours] = {}
         self._open = set(range(len(pings)))
+        self._refusals: dict[int, Refusals] = {}  # by the ping's number
 
     def __enter__(self) -> _Exchange:
         with contextlib.ExitStack() as undo:
@@ -127,11 +141,12 @@ class _Exchange:
     def __exit__(self, *_: object) -> None:
         self._closing.close()
 
-    def run(self, within: float) -> None:
-        """Ask until all is answered, or time is over."""
-        deadline = time.monotonic() + within
+    def run(self) -> None:
+        """Ask until all is answered or refused for good, or time is over."""
+        deadline = time.monotonic() + self._within
         pause = _FIRST_PAUSE
         while True:
+            self._open -= {number for number, each in self._refusals.items() if each.are_final}
             for tile in self._tiles():
                 self._ask(tile)
             self._hear_until(min(time.monotonic() + pause, deadline))
@@ -174,10 +189,12 @@ class _Exchange:
         try:
             self._sockets[ping.source].sendto(packet, (ping.address, 0))
         except OSError as error:
-            self._refused(number, error.strerror or str(error))
+            self.fates[number].no_route = error.errno == errno.ENETUNREACH
+            self._refused(number, error)
 
-    def _refused(self, number: int, said: str) -> None:
-        self.fates[number].said = said
+    def _refused(self, number: int, error: OSError) -> None:
+        self.fates[number].said = error.strerror or str(error)
+        self._refusals.setdefault(number, Refusals(self._within)).note(error.errno or 0)
         if not self._hopeful:
             self._open.discard(number)
 
@@ -210,7 +227,9 @@ class _Exchange:
         if heard.type == dialect.request and network == ping.target:
             fate.arrived = True
         elif heard.type in dialect.errors and network == ping.source:
-            self._refused(heard.number, f"{dialect.errors[heard.type]}, says {sender}")
+            said = f"{dialect.errors[heard.type]}, says {sender}"
+            number = errno.ENETUNREACH if dialect.has_no_route(heard) else errno.EHOSTUNREACH
+            self._refused(heard.number, OSError(number, said))
         elif heard.type == dialect.reply and network == ping.source:
             ours = heard.identifier == self._identifier
             numbered = heard.sequence == heard.number & 0xFFFF

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ...kernel import links
-from ...kernel.rtnl_socket import Socket
+from ...kernel.netlink import links
+from ...kernel.netlink.rtnl_socket import Socket
 from .frames import Marks, Role, asked_for, told_of
 from .neighbours import Neighbours
 from .taps import Frame, Taps

@@ -22,8 +22,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ...kernel import listeners as kernel
 from ...kernel.namespaces import entered
+from ...kernel.netlink import listeners as kernel
 
 _LOOK_AGAIN = 0.02
 _RECEIVE = 65536

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from ..place import Place
+from ..lab.place import Place
 from ..spec.topology import Mesh
 from .echoing import Fate, Ping, exchange, new_token
 from .networks import Networks
-from .targets import Destination, best_addresses
+from .targets import Destination, Site, best_addresses
 from .tracing import LONG_ENOUGH, told, trace_ping
 
 _NAMED = 5
@@ -30,7 +30,7 @@ def meshed(networks: Networks, check: Mesh) -> str:
     members = _members(networks, check)
     if len(members) < 2:
         return f"a mesh needs two members, and this one has {len(members)}"
-    pairs, unpaired = _pairs(members, (check.family,) if check.family else (4, 6))
+    pairs, unpaired = _pairs(networks.site, members, (check.family,) if check.family else (4, 6))
     failed = _failed(networks, pairs, check.within)
     if not failed and not unpaired:
         return ""
@@ -44,7 +44,7 @@ def _members(networks: Networks, check: Mesh) -> list[Place]:
 
 
 def _pairs(
-    members: Sequence[Place], families: Sequence[int]
+    site: Site, members: Sequence[Place], families: Sequence[int]
 ) -> tuple[dict[int, list[Pair]], list[str]]:
     """By IP version; and those that have none in common."""
     pairs: dict[int, list[Pair]] = {family: [] for family in families}
@@ -56,7 +56,7 @@ def _pairs(
                 continue
             if not versions[source.name] & versions[place.name]:
                 unpaired.append(f"{source.name} -> {place.name}")
-            for address in best_addresses(source, place):
+            for address in best_addresses(site, source, place):
                 destination = Destination(address, 0, place, 0)
                 if destination.family in versions[source.name]:
                     pairs[destination.family].append(Pair(source, destination))
@@ -118,6 +118,8 @@ def _line(networks: Networks, pair: Pair, fate: Fate, patience: float) -> str:
         f"{source.name} -> {target}: ping from {source.address(destination.family)} to "
         f"{destination.address}: {fate}"
     )
+    if fate.no_route:
+        return f"{text}: {source.name} has no route there"
     if not patience:
         return text
     again, journey = trace_ping(networks, source, destination, min(patience, LONG_ENOUGH))

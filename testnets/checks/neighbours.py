@@ -11,9 +11,9 @@ import errno
 import struct
 from collections.abc import Iterable, Iterator
 
-from ...kernel.netlink import attribute, chosen
-from ...kernel.rtnl import Operation
-from ...kernel.rtnl_socket import Socket
+from ...kernel.netlink.packed import attribute, chosen
+from ...kernel.netlink.rtnl import Operation
+from ...kernel.netlink.rtnl_socket import Socket
 
 _RTM_DELNEIGH, _RTM_GETNEIGH = 29, 30  # linux/rtnetlink.h
 _NDMSG = struct.Struct("=BxxxiHBB")  # linux/neighbour.h: family, interface, state, flags, type

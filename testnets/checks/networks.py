@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ...kernel import addresses, links
-from ...kernel.rtnl_socket import Socket
-from ..place import Place
+from ...kernel.netlink import addresses, links
+from ...kernel.netlink.rtnl_socket import Socket
+from ..lab.place import Place
 from .journeys import Map
 from .targets import Site, host_of, is_global
 
 if TYPE_CHECKING:
-    from ..testnet import Testnet
+    from ..live.testnet import Testnet
 
 _MANY = 32
 """Places above which only those get a tap that a packet may have business with."""

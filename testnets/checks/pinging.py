@@ -11,7 +11,7 @@ from .targets import destinations
 from .tracing import LONG_ENOUGH, told, trace_ping
 
 if TYPE_CHECKING:
-    from ..testnet import Testnet
+    from ..live.testnet import Testnet
 
 
 def unanswered(
@@ -29,7 +29,9 @@ def unanswered(
             ping = Ping(networks.of(source), one.address, target)
             (fate,) = testnet.lab.call(exchange, [ping], one.family, within, new_token())
             if not fate.reached:
-                again, journey = trace_ping(networks, place, one, min(within, LONG_ENOUGH))
-                seen = told(journey, place, one, reached=again.reached)
+                seen = f": {source} has no route there"
+                if not fate.no_route:
+                    again, journey = trace_ping(networks, place, one, min(within, LONG_ENOUGH))
+                    seen = told(journey, place, one, reached=again.reached)
                 lines.append(f"ping from {source} to {to} at {one.address}: {fate}{seen}")
     return "\n".join(lines)

@@ -2,8 +2,8 @@
 
 Rules that hold here:
 - Callers and listeners are sockets in their namespaces; one loop serves them all.
-- A call that is hopeful is tried again until time is over; one that isn't takes the first
-  refusal for the answer.
+- A call that is hopeful is tried again until time is over, or a refusal is final (`refusals`);
+  one that isn't takes the first refusal for the answer.
 - What our own listener answers must hold the token of this probe, backwards.
 """
 
@@ -21,6 +21,7 @@ from typing import Literal
 
 from ...kernel.namespaces import entered
 from .listeners import Listeners, Stand, backwards
+from .refusals import Refusals
 
 _TRY_AGAIN = 0.05
 """Seconds after a refusal."""
@@ -47,13 +48,14 @@ class Call:
 class Answer:
     """What came of a call.
 
-    `said` is the refusal, or "" for silence; `seen` is the address our listener saw, `ours`
-    whether it was ours that had to answer, and `arrived` whether it was asked. `local` is the
-    caller's address.
+    `said` is the refusal, or "" for silence, and `no_route` whether the caller's own namespace has
+    no route there; `seen` is the address our listener saw, `ours` whether it was ours that had to
+    answer, and `arrived` whether it was asked. `local` is the caller's address.
     """
 
     answered: bool = False
     said: str = ""
+    no_route: bool = False
     local: str = ""
     ours: bool = False
     arrived: bool = False
@@ -79,6 +81,7 @@ def converse(calls: Sequence[Call], within: float, mark: bytes) -> list[Answer]:
                         call,
                         b"%s-%d" % (mark, number),
                         selector,
+                        Refusals(within),
                         ours=bool(call.stand and ours[call.stand]),
                     )
                 )
@@ -106,7 +109,13 @@ class _Caller:
     """One call, with as many tries as it needs. Each caller has a mark of its own."""
 
     def __init__(
-        self, call: Call, mark: bytes, selector: selectors.BaseSelector, *, ours: bool
+        self,
+        call: Call,
+        mark: bytes,
+        selector: selectors.BaseSelector,
+        refusals: Refusals,
+        *,
+        ours: bool,
     ) -> None:
         self.answer = Answer(ours=ours)
         self.mark = mark
@@ -114,6 +123,7 @@ class _Caller:
         self.settled = False
         self._call = call
         self._selector = selector
+        self._refusals = refusals
         self._tries: dict[socket.socket, bytes] = {}
 
     def __enter__(self) -> _Caller:
@@ -127,6 +137,9 @@ class _Caller:
         """Start another try, or, in UDP, send again."""
         if now < self.due:
             return
+        if self._refusals.are_final:
+            self.settled = True
+            return
         self.due = now + _TRY_BESIDE
         with entered(self._call.source):
             kind = socket.SOCK_DGRAM if self._call.protocol == "udp" else socket.SOCK_STREAM
@@ -137,6 +150,7 @@ class _Caller:
         local = one.getsockname()[0]
         if local not in _UNSPECIFIED:
             self.answer.local = local
+        self.answer.no_route = code == errno.ENETUNREACH
         if code not in (0, errno.EINPROGRESS):
             self._refused(one, OSError(code, os.strerror(code)))
         elif kind == socket.SOCK_DGRAM:
@@ -225,6 +239,7 @@ class _Caller:
         self._drop(one)
         if not self.answer.answered:
             self.answer.said = error.strerror or str(error)
+        self._refusals.note(error.errno or 0)
         if not self._call.hopeful:
             self.settled = True
         self.due = min(self.due, time.monotonic() + _TRY_AGAIN)

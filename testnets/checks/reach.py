@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
-from ..place import Place
+from ..lab.place import Place
+from ..spec.notation import is_address
 from ..spec.topology import Reach
 from .listeners import Stand
 from .networks import Networks
 from .probes import Answer, Call, converse, token
-from .targets import Destination, Protocol, destinations
+from .targets import Destination, Protocol, destinations, owner_of
 from .tracing import LONG_ENOUGH, told, trace_call
 
 _GRACE = 0.5
@@ -37,7 +38,7 @@ def reached(networks: Networks, check: Reach) -> str:
     for call, destination, answer in zip(calls, found, answers, strict=True):
         if what := _wrong(networks, check, destination, answer):
             line = f"{spoken(source, destination, check.kind, answer)}: {what}"
-            if not answer.answered and not lines:
+            if not (answer.answered or answer.no_route or lines):
                 again, journey = trace_call(
                     networks, source, destination, call, min(check.within, LONG_ENOUGH)
                 )
@@ -77,6 +78,8 @@ def spoken(source: Place, destination: Destination, kind: str, answer: Answer) -
 
 def _wrong(networks: Networks, check: Reach, destination: Destination, answer: Answer) -> str:
     if not answer.answered:
+        if answer.no_route:
+            return f"{answer.said}: {check.source} has no route there"
         lost = "; the listener was asked, but its answer did not come back"
         return f"{answer.said or 'no answer'} within {check.within:g} s" + (
             lost if answer.arrived else ""
@@ -85,7 +88,7 @@ def _wrong(networks: Networks, check: Reach, destination: Destination, answer: A
         place = destination.place.name if destination.place else ""
         whose = f" (by the check's own listener: nothing else listens in {place})"
         return what + (whose if answer.ours else "")
-    return _wrong_face(networks, check, answer) if check.seen_as else ""
+    return _wrong_face(networks, check, destination, answer) if check.seen_as else ""
 
 
 def _wrong_page(check: Reach, answer: Answer) -> str:
@@ -96,18 +99,22 @@ def _wrong_page(check: Reach, answer: Answer) -> str:
     return ""
 
 
-def _wrong_face(networks: Networks, check: Reach, answer: Answer) -> str:
-    wanted = networks.place(check.seen_as).addresses
+def _wrong_face(networks: Networks, check: Reach, destination: Destination, answer: Answer) -> str:
+    """Of two places with the address that was seen, the one that is near the server is meant."""
+    face = check.seen_as
+    wanted = [face] if is_address(face) else networks.place(face).addresses
     seen = answer.seen or _address_in(answer.body)
     if not seen:
         return "it was answered, but by a server that does not say whom it saw"
+    server = destination.place or networks.place(check.source)
+    owner = owner_of(networks.site, server, seen)
     if ip_address(seen) in [ip_address(one) for one in wanted]:
-        return ""
-    owners = [name for name, place in networks.places.items() if seen in place.addresses]
-    who = f" ({', '.join(owners)})" if owners else ""
-    return (
-        f"the server saw {seen}{who}, and not {check.seen_as}, "
-        f"whose addresses are {', '.join(wanted)}"
+        if owner is None or owner.name == face or is_address(face):
+            return ""
+        return f"the server saw {seen}, and there that is {owner.name}, not {face}"
+    who = f" ({owner.name})" if owner else ""
+    return f"the server saw {seen}{who}, and not {face}" + (
+        "" if is_address(face) else f", whose addresses are {', '.join(wanted)}"
     )
 
 

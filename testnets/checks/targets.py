@@ -1,8 +1,12 @@
 """Where a check's packets go: the addresses behind a name, and who has to receive them.
 
 Rules that hold here:
-- Of a name's addresses one per IP version is tried: one the source shares a subnet with, or else
-  the main one. Of a published port, all addresses of the host that the source can use are.
+- Of a name's addresses one per IP version is tried: one that both have on one link, or else the
+  main one. Of a published port, all addresses of the host that the source can use are.
+- A subnet that both have is one link only where it can be: a bridge ends at its host, and two
+  hosts' bridges of one network have the same addresses.
+- Whoever sends to an address reaches the nearest that has it. Where that is not the place that was
+  named, nothing can be found out by sending.
 - What is sent to a published port has to arrive in the container, at the container's own port.
 """
 
@@ -13,8 +17,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ..forked import LabError
-from ..place import Place
+from ..lab.forked import LabError
+from ..lab.place import Place
+from ..live.network_config import interface
 from ..spec.notation import is_address
 from ..spec.topology import Publication, Target, Topology
 
@@ -76,19 +81,86 @@ def destinations(
     ]
     if not kept:
         raise LabError(_why_none(source, target, family))
+    if target.name in site.places:
+        for each in kept:
+            _refuse_another(site, source, site.places[target.name], each.address)
     return kept
 
 
-def best_addresses(source: Place, place: Place) -> Iterator[str]:
-    """One per IP version: the one the source would be on one link with, or the main one."""
+def best_addresses(site: Site, source: Place, place: Place) -> Iterator[str]:
+    """One per IP version: the one that both have on one link, or the main one."""
+    sendable = _sendable(site, source, place)
     for family in (4, 6):
-        addresses = [one for one in place.addresses if family_of(one) == family]
+        addresses = [one for one in sendable if family_of(one) == family]
         if len(addresses) > 1:
-            near = [ipaddress.ip_interface(each) for each in _flat(source.interfaces)]
-            shared = (one for one in addresses if _within(one, near))
-            yield next(shared, addresses[0])
-        else:
-            yield from addresses
+            shared = _on_one_link(site, source, place)
+            addresses = [one for one in addresses if one in shared] or addresses
+        yield from addresses[:1]
+
+
+def owner_of(site: Site, near: Place, address: str) -> Place | None:
+    """Who is met at this address from `near`: itself, else one on its host, no container first."""
+    owners = [each for each in site.places.values() if address in each.addresses]
+    home = host_of(site.topology, near)
+    owners.sort(
+        key=lambda each: (
+            each.name != near.name,
+            host_of(site.topology, each) != home,
+            each.kind == "container",
+        )
+    )
+    return owners[0] if owners else None
+
+
+def _refuse_another(site: Site, source: Place, meant: Place, address: str) -> None:
+    """Raises `LabError` where what `source` sends to this address is bound to reach another."""
+    met = None if is_loopback(address) else owner_of(site, source, address)
+    if met is None or met.name == meant.name:
+        return
+    home = host_of(site.topology, source)
+    itself = met.name == source.name
+    if itself or host_of(site.topology, meant) != home == host_of(site.topology, met):
+        who = f"{met.name} itself" if itself else f"{met.name}, on the same host as {source.name},"
+        raise LabError(
+            f"{who} has {address}, too: what {source.name} sends there does not go to "
+            f"{meant.name}; give them other addresses, or try a published port"
+        )
+
+
+def _sendable(site: Site, source: Place, place: Place) -> Sequence[str]:
+    """The addresses that `source` may have a way to: of another host not its bridges', if it has
+    others."""
+    if place.kind == "container" or host_of(site.topology, source) == place.name:
+        return place.addresses
+    outer = {_plain(text) for text in _outer(site, place)}
+    return [one for one in place.addresses if one in outer] or place.addresses
+
+
+def _on_one_link(site: Site, source: Place, place: Place) -> set[str]:
+    """The addresses of `place` that are in a subnet of `source` on a link that both can be on."""
+    together = host_of(site.topology, source) == host_of(site.topology, place)
+    own, others = (
+        _flat(each.interfaces) if together else _outer(site, each) for each in (source, place)
+    )
+    near = [ipaddress.ip_interface(text) for text in own]
+    return {plain for text in others if _within(plain := _plain(text), near)}
+
+
+def _outer(site: Site, place: Place) -> Iterator[str]:
+    """Addresses, with prefix lengths, of the interfaces that lead out of its host."""
+    if place.kind == "container":
+        names = set(_interfaces_leading_out(site.topology, place.name))
+    else:
+        ends = (end for link in site.topology.links for end in link.ends)
+        names = {"lo", *(end.interface for end in ends if end.node == place.name)}
+    return (text for name, texts in place.interfaces.items() if name in names for text in texts)
+
+
+def _interfaces_leading_out(topology: Topology, container: str) -> Iterator[str]:
+    known = topology.containers.get(container)
+    for position, membership in enumerate(known.networks if known else ()):
+        if not topology.networks[membership.network].ends_at_its_host:
+            yield interface(position)
 
 
 def _of(
@@ -96,7 +168,7 @@ def _of(
 ) -> Iterator[Destination]:
     publications = list(_publications(site, place, target.port, protocol))
     if not publications:
-        for address in best_addresses(source, place):
+        for address in best_addresses(site, source, place):
             yield Destination(address, target.port, place, target.port)
         return
     usable = list(_usable(site, source, place))
@@ -107,20 +179,12 @@ def _of(
 
 
 def _at(site: Site, source: Place, address: str, target: Target, protocol: Protocol) -> Destination:
-    place = source if is_loopback(address) else _owner(site, source, address)
+    place = source if is_loopback(address) else owner_of(site, source, address)
     if place is not None:
         publications = list(_publications(site, place, target.port, protocol))
         if server := _server(publications, address):
             return Destination(address, target.port, server[0], server[1].container_port)
     return Destination(address, target.port, place, target.port)
-
-
-def _owner(site: Site, source: Place, address: str) -> Place | None:
-    """Of several with this address, the one on the source's own host, or else no container."""
-    owners = [each for each in site.places.values() if address in each.addresses]
-    home = host_of(site.topology, source)
-    owners.sort(key=lambda each: (host_of(site.topology, each) != home, each.kind == "container"))
-    return owners[0] if owners else None
 
 
 def host_of(topology: Topology, place: Place) -> str:
@@ -160,22 +224,17 @@ def _usable(site: Site, source: Place, host: Place) -> Iterator[str]:
         yield from host.addresses
         yield LOOPBACK[4]  # the kernel does not let packets from ::1 leave the loopback interface
         return
-    links = {
-        end.interface for link in site.topology.links for end in link.ends if end.node == host.name
-    }
-    outer = {_plain(text) for name in links for text in host.interfaces.get(name, ())}
-    near = (
-        set(best_addresses(source, host)) if host_of(site.topology, source) == host.name else set()
-    )
-    found = [address for address in host.addresses if address in outer | near]
-    yield from found or host.addresses
+    found = {_plain(text) for text in _outer(site, host)}
+    if host_of(site.topology, source) == host.name:
+        found.update(best_addresses(site, source, host))
+    yield from [one for one in host.addresses if one in found] or host.addresses
 
 
 def _why_none(source: Place, target: Target, family: int | None) -> str:
-    version = f"IPv{family}" if family else "IP"
+    version = f"have no IPv{family} in common" if family else "have no IP version in common"
     return (
-        f"{source.name} has no way to address {target}: they have no {version} address of the "
-        "same version that it can use; look at their networks' subnets, and at `family`"
+        f"{source.name} has no way to address {target}: they {version}; give both a subnet of the "
+        "same version, or another `family`"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from ..place import Place
+from ..lab.place import Place
 from .echoing import Fate, Ping, exchange, new_token
 from .frames import Marks
 from .journeys import Aim, Journey, watched

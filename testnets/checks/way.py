@@ -2,32 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 
-from ..place import Place
+from ..lab.place import Place
 from ..spec.topology import Mtu, Path
 from .echoes import DIALECTS
-from .echoing import Ping, exchange, new_token
+from .echoing import Fate, Ping, exchange, new_token
 from .journeys import Journey
 from .networks import Networks
-from .probes import Call
+from .probes import Answer, Call
 from .reach import stand
+from .refusals import is_patient
 from .targets import Destination, Protocol, destinations
 from .tracing import LONG_ENOUGH, told, trace_call, trace_ping
 
+Verdict = tuple[str, bool]
+"""What is wrong, or "", and whether that may still come true."""
+
+_AGAIN = 0.1
+"""Seconds between two looks at what may still come true."""
 _PATIENCE = 0.3
 """Seconds after which a packet that is too large for somebody silent counts as lost."""
 _LARGEST = 65535
 
 
 def passed_by(networks: Networks, check: Path) -> str:
-    """What is wrong, or "". Raises `LabError`, `OSError`."""
+    """What is wrong, or "", after `within` seconds at most. Raises `LabError`, `OSError`."""
+    return _in_time(check.within, lambda: _passed_by_now(networks, check))
+
+
+def fits(networks: Networks, check: Mtu) -> str:
+    """What is wrong, or "", after `within` seconds at most. Raises `LabError`, `OSError`."""
+    return _in_time(check.within, lambda: _fits_now(networks, check))
+
+
+def _in_time(within: float, judge: Callable[[], Verdict]) -> str:
+    """A way that is another one now may be the right one in time."""
+    deadline = time.monotonic() + within
+    while True:
+        wrong, hopeful = judge()
+        if not (wrong and (hopeful or is_patient(within))) or time.monotonic() > deadline:
+            return wrong
+        time.sleep(_AGAIN)
+
+
+def _passed_by_now(networks: Networks, check: Path) -> Verdict:
     source = networks.place(check.source)
     protocol: Protocol = "tcp" if check.to.port else "icmp"
     found = destinations(networks.site, source, check.to, protocol, check.family)
     lines = []
+    hopeful = True
     for one in found:
-        reached, journey = _journey(networks, source, one, check.within)
+        fate, journey = _journey(networks, source, one, check.within)
         nodes = journey.nodes("question")
         if not _in_order(check.via, nodes):
             line = (
@@ -35,20 +62,20 @@ def passed_by(networks: Networks, check: Path) -> str:
                 f"(IPv{one.family}): the packet passed {', '.join(nodes) or 'nothing'}, "
                 f"and not {', '.join(check.via)} in this order"
             )
-            lines.append(line if reached else line + told(journey, source, one, reached=False))
-    return "\n".join(lines)
+            got_there = fate.answered if isinstance(fate, Answer) else fate.reached
+            lines.append(line if got_there else line + told(journey, source, one, reached=False))
+            hopeful &= not fate.no_route
+    return "\n".join(lines), hopeful
 
 
 def _journey(
     networks: Networks, source: Place, destination: Destination, within: float
-) -> tuple[bool, Journey]:
+) -> tuple[Answer | Fate, Journey]:
     if not destination.port:
-        fate, journey = trace_ping(networks, source, destination, within)
-        return fate.reached, journey
+        return trace_ping(networks, source, destination, within)
     where = stand(networks, destination, "tcp", within / 2)
     call = Call("tcp", networks.of(source.name), destination.address, destination.port, where)
-    answer, journey = trace_call(networks, source, destination, call, within)
-    return answer.answered, journey
+    return trace_call(networks, source, destination, call, within)
 
 
 def _in_order(wanted: Iterable[str], passed: Sequence[str]) -> bool:
@@ -56,10 +83,10 @@ def _in_order(wanted: Iterable[str], passed: Sequence[str]) -> bool:
     return all(node in rest for node in wanted)
 
 
-def fits(networks: Networks, check: Mtu) -> str:
-    """What is wrong, or "". Raises `LabError`, `OSError`."""
+def _fits_now(networks: Networks, check: Mtu) -> Verdict:
     source = networks.place(check.source)
     lines = []
+    hopeful = True
     for one in destinations(networks.site, source, check.to, "icmp", check.family):
         target = networks.of(one.place.name) if one.place else None
         ping = Ping(networks.of(source.name), one.address, target)
@@ -74,8 +101,9 @@ def fits(networks: Networks, check: Mtu) -> str:
                 fate, journey = trace_ping(networks, source, one, min(check.within, LONG_ENOUGH))
                 line = line.replace("the largest packet that passes has 0 bytes", "none passes")
                 line += told(journey, source, one, reached=fate.reached)
+                hopeful &= not fate.no_route
             lines.append(line)
-    return "\n".join(lines)
+    return "\n".join(lines), hopeful
 
 
 def largest_that_fits(ping: Ping, family: int, guess: int) -> int:

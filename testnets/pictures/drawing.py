@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, get_args
 
-from ..forked import LabError
+from ..lab.forked import LabError
 from ..spec.topology import Topology
 from .dot import dot
 from .mermaid import mermaid

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..network_config import bridge_name
+from ..live.network_config import bridge_name
 from ..spec import units
 from ..spec.addressing import Addressing, addressing
 from ..spec.expanding import expanded

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 
 from .picture import readable
@@ -103,10 +104,10 @@ def fitted(content: str, font: Font, limit: int) -> str:
     content = readable(content)
     if measure(content, font) <= limit:
         return content
-    kept = content[:limit]
-    while kept and measure(kept + "…", font) > limit:
-        kept = kept[:-1]
-    return kept + "…"
+    # No character takes less than nothing: the more are kept, the wider it gets.
+    counts = range(1, min(len(content), limit) + 1)
+    kept = bisect_right(counts, limit, key=lambda count: measure(content[:count] + "…", font))
+    return content[:kept] + "…"
 
 
 def _mono_width(char: str) -> float:

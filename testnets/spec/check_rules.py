@@ -75,7 +75,7 @@ class _Rules:
             message = "a fault that does nothing: write down, stop or impair"
             yield Finding(location, message)
         if not (fault.expect or fault.heals):
-            message = "a fault nobody looks at: write expect or heals, with checks"
+            message = "a fault without checks: write expect or heals"
             yield Finding(location, message)
         for key, checks in (("expect", fault.expect), ("heals", fault.heals)):
             for number, check in enumerate(checks):

@@ -85,7 +85,7 @@ def generated(topology: Topology, generator: Generator) -> dict[str, Container]:
 
 
 def named_links(topology: Topology) -> tuple[Link, ...]:
-    """The links, each end with its interface: hosts count eth1, eth2 ..., past what is taken."""
+    """The links, each end with its interface: hosts count eth0, eth1 ..., past what is taken."""
     taken = {(end.node, end.interface) for link in topology.links for end in link.ends}
     return tuple(_named(topology, link, taken) for link in topology.links)
 
@@ -125,7 +125,7 @@ def _with_interface(end: End, topology: Topology, taken: set[tuple[str, str]]) -
     node = topology.nodes.get(end.node)
     if end.interface or node is None or node.kind == "switch":
         return end
-    names = (f"eth{number}" for number in itertools.count(1))
+    names = (f"eth{number}" for number in itertools.count())
     name = next(name for name in names if (end.node, name) not in taken)
     taken.add((end.node, name))
     return End(node=end.node, interface=name)

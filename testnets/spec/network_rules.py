@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 from itertools import combinations, product
 
-from .expanding import host_names, network_hosts
+from .expanding import expanded, host_names, network_hosts
 from .link_rules import is_interface, wrong_interface
 from .problems import Finding, Location, names_of, no_such, quoted
 from .segments import Subnet
@@ -20,6 +20,24 @@ def network_findings(topology: Topology) -> Iterator[Finding]:
     for name, network in topology.networks.items():
         yield from _of_network(topology, ("networks", name), network)
     yield from _overlapping(topology)
+
+
+def network_notes(topology: Topology) -> Iterator[Finding]:
+    """What is right, and often not what was meant; for a topology without mistakes."""
+    filled = expanded(topology)
+    for name, network in filled.networks.items():
+        hosts = [
+            container.host
+            for container in filled.containers.values()
+            if name in (membership.network for membership in container.networks)
+        ]
+        apart = list(dict.fromkeys(hosts))
+        if network.ends_at_its_host and len(apart) > 1:
+            message = (
+                f"it has containers on {', '.join(apart)}, and is a network of its own on each, "
+                "with the same addresses: they reach each other by published ports only"
+            )
+            yield Finding(("networks", name), message)
 
 
 def subnets_of(network: Network) -> dict[int, Subnet]:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from ..forked import LabError
+from ..lab.forked import LabError
 
 Location = tuple[str | int, ...]
 _NAMED = 12

@@ -11,13 +11,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from .file_shapes import FileShapes
+from .network_rules import network_notes
 from .problems import Finding, Location, Problem, TopologyError, names_of
 from .topology import Topology
 from .validation import findings
 from .wording import message_of
 from .yaml_tree import Item, compose, item_of
 
-__all__ = ["Problem", "TopologyError", "of_values", "parse", "read"]
+__all__ = ["Problem", "TopologyError", "notes", "of_values", "parse", "read"]
 
 _BY_NAME = ("nodes", "networks", "containers")
 _LISTED = ("links", "generate", "checks")
@@ -25,15 +26,39 @@ _LISTED = ("links", "generate", "checks")
 
 def read(path: str | os.PathLike[str]) -> Topology:
     """The topology of a YAML file. Raises `TopologyError`."""
+    return parse(_text(path), os.fspath(path))
+
+
+def notes(path: str | os.PathLike[str]) -> list[Problem]:
+    """What is right in a YAML file without mistakes, and often not what was meant.
+
+    Raises `TopologyError` where it can't be read.
+    """
+    name = os.fspath(path)
+    root, _ = compose(_text(path), name)
+    reading = _Reading(FileShapes(name).topology(root), name)
+    topology = reading.topology()
+    return [reading.problem(note) for note in network_notes(topology)] if topology else []
+
+
+_LIMIT = 8 << 20
+"""Bytes of a file: as much as of a network's configuration."""
+
+
+def _text(path: str | os.PathLike[str]) -> str:
     name = os.fspath(path)
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        with Path(path).open("rb") as file:
+            document = file.read(_LIMIT + 1)
+        if len(document) > _LIMIT:
+            message = f"it is larger than {_LIMIT >> 20} MiB"
+            raise TopologyError([Problem(name, 0, "", message)])
+        return document.decode()
     except OSError as error:
         raise TopologyError([Problem(name, 0, "", f"can't be read: {error.strerror}")]) from None
     except UnicodeDecodeError as error:
         message = f"byte {error.start} is not UTF-8: save the file as UTF-8"
         raise TopologyError([Problem(name, 0, "", message)]) from None
-    return parse(text, name)
 
 
 def parse(text: str, name: str = "topology") -> Topology:

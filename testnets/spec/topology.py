@@ -42,6 +42,8 @@ Loss = Annotated[
 """A share from 0 to 1; written "5%"."""
 
 Family = Literal[4, 6]
+USUAL_TIME = 5.0
+"""Seconds that what is expected may take to come true, where a check doesn't say."""
 Protocol = Literal["tcp", "udp"]
 
 
@@ -124,6 +126,11 @@ class Network(Model):
     mtu: int = 0
     plugins: tuple[dict[str, Any], ...] = ()
 
+    @property
+    def ends_at_its_host(self) -> bool:
+        """Whether it is a network of its own on each host that has it."""
+        return not self.plugins or self.plugins[0].get("type") in ("bridge", "ptp")
+
 
 class Membership(Model):
     """A container's place in a network, with what a runtime may ask for."""
@@ -183,7 +190,7 @@ class Mesh(Model):
     kind: Literal["mesh"] = "mesh"
     members: tuple[str, ...] = ()
     family: Family | None = None
-    within: Delay = 5.0
+    within: Delay = USUAL_TIME
 
 
 class Reach(Model):
@@ -201,7 +208,7 @@ class Reach(Model):
     seen_as: str = ""
     status: int = 200
     answer: str = ""
-    within: Delay = 5.0
+    within: Delay = USUAL_TIME
 
 
 class Deny(Model):
@@ -223,7 +230,7 @@ class Path(Model):
     to: Target
     via: tuple[str, ...]
     family: Family | None = None
-    within: Delay = 5.0
+    within: Delay = USUAL_TIME
 
 
 class Mtu(Model):
@@ -234,7 +241,7 @@ class Mtu(Model):
     to: Target
     size: int
     family: Family | None = None
-    within: Delay = 5.0
+    within: Delay = USUAL_TIME
 
 
 Probe = Annotated[Mesh | Reach | Deny | Path | Mtu, Field(discriminator="kind")]

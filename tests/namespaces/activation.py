@@ -1,7 +1,7 @@
-"""What systemd does with pynetd's units, in a few lines: sd_listen_fds(3).
+"""What systemd does with our units, in a few lines: sd_listen_fds(3).
 
-Run as `python activation.py UNIT_DIR`: it listens where the socket unit says, and starts the
-service for the first caller, with that socket.
+Run as `python activation.py UNIT_DIR NAME` (pynetd, pynet-agent): it listens where the socket
+unit says, and starts the service for the first caller, with that socket.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def value(unit: Path, key: str) -> str:
     return found.replace("%%", "%")
 
 
-def main(units: Path) -> None:
-    path = Path(value(units / "pynetd.socket", "ListenStream"))
+def main(units: Path, name: str) -> None:
+    path = Path(value(units / f"{name}.socket", "ListenStream"))
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     listening = socket.socket(socket.AF_UNIX)
@@ -31,7 +31,7 @@ def main(units: Path) -> None:
     path.chmod(0o600)
     listening.listen(64)
     select.select([listening], [], [])
-    argv = shlex.split(value(units / "pynetd.service", "ExecStart"))
+    argv = shlex.split(value(units / f"{name}.service", "ExecStart"))
     os.dup2(listening.fileno(), _FIRST)
     os.set_inheritable(_FIRST, True)
     environ = {"PATH": os.environ["PATH"], "LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
@@ -39,4 +39,4 @@ def main(units: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

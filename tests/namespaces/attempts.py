@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import struct
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,8 +20,9 @@ from hostile import (
     advert,
     arp,
     frame,
-    icmpv6,
+    icmp_redirect,
     listener,
+    redirect,
     router_advert,
     solicit,
     speak,
@@ -32,12 +31,11 @@ from hostile import (
     udp,
 )
 from hostile_site import GATEWAY, HOST, NOT_A_GATEWAY, OUTSIDE, STRANGER, Party, Scene, know
-from published import checksum, ipv4, mapping
+from offers import FORGED, OFFERS, Variants
+from published import mapping
 from scenes import BROADCAST, ip, run
 
 NOBODY = "02:00:00:00:00:66"
-FORGED = b"forged"
-Variants = Iterator[tuple[str, bool]]
 
 
 def send_from_another_s_mac(scene: Scene) -> Variants:
@@ -87,11 +85,12 @@ def _stolen(scene: Scene, where: str) -> bool:
         hostile.send("good", [here])
 
 
-def send_from_another_s_address(family: int) -> Callable[[Scene], Variants]:
+def send_from_another_s_address(
+    family: int, *ways: Callable[[Scene], tuple[Party, str]]
+) -> Callable[[Scene], Variants]:
     def attempt(scene: Scene) -> Variants:
-        friend, host = scene.friend, scene.host
         for source in (scene.good, scene.other):
-            for to, where in ((friend, friend.mac), (host, host.mac), (host, RESERVED)):
+            for to, where in (way(scene) for way in ways):
                 ear = listener(to.name)
                 packet = udp(source.address[family], to.address[family], FORGED)
                 scene.send(frame(scene.bad.mac, where, packet), to=to)
@@ -100,15 +99,31 @@ def send_from_another_s_address(family: int) -> Callable[[Scene], Variants]:
     return attempt
 
 
-def hide_behind_vlan_tags(scene: Scene) -> Variants:
+def _to_a_friend(scene: Scene) -> tuple[Party, str]:
+    return scene.friend, scene.friend.mac
+
+
+def _to_the_host(scene: Scene) -> tuple[Party, str]:
+    return scene.host, scene.host.mac
+
+
+def _past_the_bridge(scene: Scene) -> tuple[Party, str]:
+    return scene.host, RESERVED
+
+
+def hide_behind_vlan_tags(*tagging: tuple[int, ...]) -> Callable[[Scene], Variants]:
     """Whoever receives a tag of VLAN 0 takes it off."""
-    bad, good, friend = scene.bad, scene.good, scene.friend
-    for family in (4, 6):
-        packet = udp(good.address[family], friend.address[family], FORGED)
-        for tags in ((VLAN,), (VLAN, VLAN), (SERVICE_VLAN, VLAN)):
-            ear = listener("friend")
-            scene.send(tagged(frame(bad.mac, friend.mac, packet), *tags), to=friend)
-            yield f"IPv{family}, {len(tags)} tags from {tags[0]:x}", ear.heard(FORGED)
+
+    def attempt(scene: Scene) -> Variants:
+        bad, good, friend = scene.bad, scene.good, scene.friend
+        for family in (4, 6):
+            packet = udp(good.address[family], friend.address[family], FORGED)
+            for tags in tagging:
+                ear = listener("friend")
+                scene.send(tagged(frame(bad.mac, friend.mac, packet), *tags), to=friend)
+                yield f"IPv{family}, {len(tags)} tags from {tags[0]:x}", ear.heard(FORGED)
+
+    return attempt
 
 
 def claim_another_s_address_by_arp(scene: Scene) -> Variants:
@@ -136,7 +151,7 @@ def claim_another_s_address_by_neighbour_discovery(scene: Scene) -> Variants:
             ("asking from it", solicit(its, theirs, theirs, bad.mac)),
         ):
             claim = frame(bad.mac, to.mac, packet)
-            for tags in ((), (VLAN,), (VLAN, VLAN)):
+            for tags in ((), (VLAN,)):
                 told = f"{what} to {to.name or 'the host'}, {len(tags)} tags"
                 yield told, _believed(scene, to, 6, tagged(claim, *tags))
 
@@ -213,27 +228,30 @@ def be_the_host_s_router(scene: Scene) -> Variants:
         scene.send(to=host)
         ear.heard()
         yield what, bool(ip("-6 route show proto ra"))
+    yield from _be_it_from_a_closed_network(scene)
+
+
+def _be_it_from_a_closed_network(scene: Scene) -> Variants:
+    """Where the host is nobody's gateway, it is a host like others."""
+    intruder = Party.join("intruder", scene.closed)
+    end = frame(intruder.mac, BROADCAST, udp(intruder.address[4], "255.255.255.255", END))
+    for what, packet in _adverts(intruder):
+        places = (hostile.multicast_mac(ALL_NODES), hostile.link_mac("cni2"), RESERVED)
+        ear = tap("cni2")
+        hostile.send("intruder", [*(frame(intruder.mac, one, packet) for one in places), end])
+        ear.heard()
+        yield f"{what} from a closed network", bool(ip("-6 route show proto ra dev cni2"))
 
 
 def _redirects(scene: Scene, family: int, far: str) -> Iterator[bytes]:
-    """RFC 792 and RFC 4861, section 4.5: "for `far`, I am better"."""
     bad, host = scene.bad, scene.host
     sent = udp(HOST[family], far, b"what was sent")
     for where in (host.mac, RESERVED):
         if family == 4:
-            yield frame(bad.mac, where, _icmp_redirect(bad.address[4], GATEWAY[4], sent))
+            packet = icmp_redirect(bad.address[4], GATEWAY[4], bad.address[4], sent)
         else:
-            body = bytes(4) + b"".join(
-                socket.inet_pton(socket.AF_INET6, one) for one in (bad.link_local, far)
-            )
-            redirect = icmpv6(bad.link_local, GATEWAY[6], hostile.REDIRECT, body + sent)
-            yield frame(bad.mac, where, redirect)
-
-
-def _icmp_redirect(source: str, target: str, sent: bytes) -> bytes:
-    body = socket.inet_aton(source) + sent[:28]
-    check = checksum(struct.pack("!BBH", 5, 1, 0) + body)
-    return ipv4(source, target, socket.IPPROTO_ICMP, struct.pack("!BBH", 5, 1, check) + body)
+            packet = redirect(bad.link_local, GATEWAY[6], bad.link_local, far)
+        yield frame(bad.mac, where, packet)
 
 
 def have_the_host_send_on_what_is_from_another(scene: Scene) -> Variants:
@@ -304,15 +322,20 @@ ATTEMPTS: dict[str, Callable[[Scene], Variants]] = {
     "send from another's MAC": send_from_another_s_mac,
     "get what is sent to another's MAC": get_what_is_sent_to_another_s_mac(),
     "get it by way of `01:80:c2:00:00:0e`": get_what_is_sent_to_another_s_mac(RESERVED),
-    "send from another's IPv4 address": send_from_another_s_address(4),
-    "send from another's IPv6 address": send_from_another_s_address(6),
-    "hide another's address behind VLAN tags": hide_behind_vlan_tags,
+    "send from another's IPv4 address": send_from_another_s_address(
+        4, _to_a_friend, _to_the_host, _past_the_bridge
+    ),
+    "send from another's IPv6 address": send_from_another_s_address(6, _to_a_friend, _to_the_host),
+    "send IPv6 by way of `01:80:c2:00:00:0e`": send_from_another_s_address(6, _past_the_bridge),
+    "hide another's address behind a VLAN tag": hide_behind_vlan_tags((VLAN,)),
+    "hide it behind two": hide_behind_vlan_tags((VLAN, VLAN), (SERVICE_VLAN, VLAN)),
     "claim another's address by ARP": claim_another_s_address_by_arp,
     "claim another's address by neighbour discovery": (
         claim_another_s_address_by_neighbour_discovery
     ),
     "keep another from an address, as if it were taken": keep_another_from_its_address,
     "become another's router": be_another_s_router,
+    **OFFERS,
     "have the host send on what is from another's address": (
         have_the_host_send_on_what_is_from_another
     ),

@@ -126,8 +126,8 @@ def serving(state: Path, handler: Handler, **options: Any) -> Iterator[Server]:
 
 
 Behaviour = Callable[[socket.socket], None]
-TOKEN = wire.DESCRIPTORS - 1
-"""Where it stands among a request's descriptors."""
+STDERR, TOKEN = wire.DESCRIPTORS - 2, wire.DESCRIPTORS - 1
+"""Where they stand among a request's descriptors."""
 
 
 @contextmanager
@@ -168,6 +168,6 @@ def request_descriptors(state: Path) -> list[int]:
     """What goes along with a request of this process, but for CNI_NETNS; to be closed."""
     kinds = ("net", "mnt", "user")
     fds = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in kinds]
-    fds.append(os.open(state, os.O_PATH | os.O_CLOEXEC))
+    fds += [os.open(directory, os.O_PATH | os.O_CLOEXEC) for directory in ("/", state)]
     fds.append(os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC))
     return [*fds, token.make()]

@@ -16,11 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import bystanders
 from chains import CHAIN, Config, play
 from drive import BRIDGE, Outcome, Runtime
 from executables import NEVER, Executables, first_life
 
-from pynet.testnets.lab import Host
+from pynet.testnets.lab.lab import Host
 
 OTHER_NETWORK: Config = {
     **BRIDGE,
@@ -190,10 +191,11 @@ def churn(plugins: Executables, kind: str, count: int, **options: Any) -> Report
     return Churn(plugins, KINDS[kind], **options).run(count)
 
 
-def lived_once(host: Host, plugins: Executables, kind: str) -> set[str]:
-    """What is in a host where one container of each list has come and gone."""
+def lived_once(host: Host, kind: str) -> set[str]:
+    """What is in a host, beside what others have, where one container of each list has been."""
+    host.call(bystanders.settle)
     lists = map(KINDS[kind].plugins, range(2))
-    return [first_life(host, plugins, *one) for one in lists][-1]
+    return [first_life(host, *one) for one in lists][-1]
 
 
 def _ip(*arguments: str) -> None:

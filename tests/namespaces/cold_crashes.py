@@ -11,14 +11,16 @@ from functools import partial
 from signal import SIGKILL
 from typing import Any
 
+import bystanders
+import drive
 from chains import PARTS, add_list, delete_list, play
 from drive import Outcome, Runtime
 from evidence import inside, nothing_left, rest
 from executables import NEVER, Executables, points
 
-from pynet.testnets.lab import Host
+from pynet.testnets.lab.lab import Host
 
-PLUGINS = sorted(PARTS.keys() - {"chain"})
+PLUGINS = sorted(drive.CONFIGS)
 COMMANDS = ("ADD", "DEL")
 
 
@@ -33,6 +35,7 @@ class Crashes:
         self._plugin = plugin
         self._command = command
         self._part = PARTS[part or plugin]
+        host.call(bystanders.settle)
         # Counting is the first life: what is kept on purpose is there after it.
         self.points = points(host, command, plugin, part)
 

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import lan
+
 from pynet.daemon import one_shot
 from pynet.daemon.serve import Services, serve
 from pynet.engine import faults
-from pynet.store.failure import NewerSchema
+from pynet.model.errors import NewerLayout
+from pynet.store.failure import Newer
 
 STATE = Path("/run/pynet")
 
@@ -60,6 +64,15 @@ TUNING: dict[str, Any] = {
     "allmulti": True,
     "txQLen": 500,
 }
+BANDWIDTH: dict[str, Any] = {
+    "cniVersion": "1.1.0",
+    "name": "web",
+    "type": "bandwidth",
+    "ingressRate": 8_000_000,
+    "ingressBurst": 800_000,
+    "egressRate": 16_000_000,
+    "egressBurst": 800_000,
+}
 PORTMAP: dict[str, Any] = {
     "cniVersion": "1.1.0",
     "name": "web",
@@ -79,21 +92,106 @@ FIREWALL: dict[str, Any] = {
     "type": "firewall",
     "ingressPolicy": "isolated",
 }
+MACVLAN: dict[str, Any] = {
+    "cniVersion": "1.1.0",
+    "name": "lan",
+    "type": "macvlan",
+    "master": lan.PARENT,
+    "ipam": {"type": "host-local", "subnet": "10.6.0.0/24"},
+}
+MACVLAN_LEG: dict[str, Any] = {
+    **MACVLAN,
+    "hostAddresses": ["10.6.0.250", "fd00:6::250"],
+    "ipam": {
+        "type": "host-local",
+        "ranges": [
+            [{"subnet": "10.6.0.0/24", "rangeEnd": "10.6.0.99"}],
+            [{"subnet": "fd00:6::/64", "rangeEnd": "fd00:6::99"}],
+        ],
+    },
+}
+PTP: dict[str, Any] = {
+    "cniVersion": "1.1.0",
+    "name": "pairs",
+    "type": "ptp",
+    "ipMasq": True,
+    "ipam": {
+        "type": "host-local",
+        "ranges": [[{"subnet": "10.8.0.0/24"}], [{"subnet": "fd00:8::/64"}]],
+        "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}],
+    },
+}
+NETKIT: dict[str, Any] = {**PTP, "device": "netkit"}
+LIMITED_INSIDE: dict[str, Any] = {
+    **BANDWIDTH,
+    "name": MACVLAN["name"],
+    "unshapedSubnets": ["10.6.0.0/30", "fd00:6::/126"],
+}
+"""Behind macvlan, whose interface has no end on the host."""
+HOST_DEVICE: dict[str, Any] = {
+    "cniVersion": "1.1.0",
+    "name": "cards",
+    "type": "host-device",
+    "device": lan.CARDS[0],
+    "ipam": {"type": "host-local", "subnet": "10.7.0.0/24"},
+}
+TAP: dict[str, Any] = {
+    "cniVersion": "1.1.0",
+    "name": "machines",
+    "type": "tap",
+    "multiQueue": True,
+    "owner": 0,
+    "ipam": {"type": "host-local", "subnet": "10.3.0.0/24"},
+}
+SBR: dict[str, Any] = {"cniVersion": "1.1.0", "name": "web", "type": "sbr"}
 CONFIGS = {
+    "bandwidth": BANDWIDTH,
     "bridge": BRIDGE,
     "firewall": FIREWALL,
-    "loopback": LOOPBACK,
+    "host-device": HOST_DEVICE,
     "host-local": HOST_LOCAL,
+    "loopback": LOOPBACK,
+    "macvlan": MACVLAN,
     "portmap": PORTMAP,
+    "ptp": PTP,
+    "sbr": SBR,
     "static": STATIC,
+    "tap": TAP,
     "tuning": TUNING,
 }
 BEFORE: dict[str, tuple[dict[str, Any], ...]] = {
+    "bandwidth": (BRIDGE,),
     "firewall": (BRIDGE,),
     "portmap": (BRIDGE,),
+    "sbr": (BRIDGE,),
     "tuning": (BRIDGE,),
+    "vrf": (BRIDGE,),
 }
 """What stands before a chained plugin in its network's list."""
+_LEASED = {"type": "host-local", "subnet": "10.6.0.0/24"}
+STACKED: dict[str, dict[str, Any]] = {
+    "dummy": {"cniVersion": "1.1.0", "name": "lan", "type": "dummy", "ipam": _LEASED},
+    "ipvlan": {**MACVLAN, "type": "ipvlan"},
+    "vlan": {**MACVLAN, "type": "vlan", "vlanId": 7},
+}
+"""Links that a plugin makes by itself."""
+VRF: dict[str, Any] = {"cniVersion": "1.1.0", "name": "web", "type": "vrf", "vrfname": "red"}
+NOT_EVERYWHERE: dict[str, dict[str, Any]] = {**STACKED, "vrf": VRF}
+"""What the kernel that `scripts/vm` boots can make, and not every other."""
+if "PYNET_VM" in os.environ:
+    CONFIGS |= NOT_EVERYWHERE
+READY: dict[str, Callable[[], None]] = {
+    "host-device": lan.insert_cards,
+    **dict.fromkeys(("ipvlan", "macvlan", "vlan"), lan.wire),
+}
+"""What gives a host what a plugin needs there; others need nothing."""
+
+
+def ready(*plugins: str) -> None:
+    """Give this host what they need; nothing where it has that."""
+    for plugin in plugins:
+        if plugin in READY:
+            READY[plugin]()
 
 
 @dataclass
@@ -147,6 +245,7 @@ def call(
 
 def prepare(plugin: str, runtime: Runtime) -> dict[str, Any]:
     """ADD what stands before `plugin`; its configuration, with the result of that."""
+    ready(plugin)
     result = None
     for config in BEFORE.get(plugin, ()):
         outcome = call("ADD", config, runtime)
@@ -169,7 +268,7 @@ def raw_call(
     handler = partial(serve, services=services or Services(STATE))
     try:
         reply = one_shot.run(handler, plugin, environ, stdin)
-    except NewerSchema as error:
+    except (Newer, NewerLayout) as error:
         reply = one_shot.error_reply(error)
     return Outcome(reply.status, reply.stdout)
 

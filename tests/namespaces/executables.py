@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from evidence import rest
 
 from pynet import launcher
 from pynet.engine import faults
-from pynet.testnets.lab import Host, Process
+from pynet.testnets.lab.lab import Host, Process
 
 SOCKET = "/run/pynet/pynetd.sock"
 REQUIRE = {"PYNET_DAEMON": "require"}
@@ -52,6 +53,13 @@ class Executables:
             (folder / plugin).symlink_to("pynet-launcher")
         (folder / launcher.CONFIGURATION).write_text(f"python={sys.executable}\n")
         return cls(folder)
+
+    def configured(self, folder: Path, *lines: str) -> Executables:
+        """The same in another directory, with more lines in the launcher's configuration."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        with (folder / launcher.CONFIGURATION).open("a") as file:
+            file.writelines(f"{line}\n" for line in lines)
+        return Executables(folder)
 
     def environment(self, command: str, runtime: Runtime) -> dict[str, str]:
         path = {"CNI_PATH": str(self.folder)}
@@ -91,11 +99,15 @@ class Executables:
         return finish(self.start(host, command, config, runtime, prefix))
 
     def start_here(
-        self, command: str, config: dict[str, Any], runtime: Runtime
+        self,
+        command: str,
+        config: dict[str, Any],
+        runtime: Runtime,
+        prefix: tuple[str, ...] = (),
     ) -> subprocess.Popen[bytes]:
         """`start` in the namespaces of this process: for many calls from one fork in a host."""
         process = subprocess.Popen(
-            [self.folder / config["type"]],
+            [*prefix, self.folder / config["type"]],
             env=self.environment(command, runtime),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -104,9 +116,15 @@ class Executables:
         _feed(process, config)
         return process
 
-    def call_here(self, command: str, config: dict[str, Any], runtime: Runtime) -> Outcome:
+    def call_here(
+        self,
+        command: str,
+        config: dict[str, Any],
+        runtime: Runtime,
+        prefix: tuple[str, ...] = (),
+    ) -> Outcome:
         """`call` in the namespaces of this process."""
-        return finish(self.start_here(command, config, runtime))
+        return finish(self.start_here(command, config, runtime, prefix))
 
 
 def _feed(process: subprocess.Popen[bytes], config: dict[str, Any]) -> None:
@@ -116,11 +134,11 @@ def _feed(process: subprocess.Popen[bytes], config: dict[str, Any]) -> None:
     process.stdin = None  # else `communicate` would close it again
 
 
-def finish(process: subprocess.Popen[bytes]) -> Outcome:
-    """What a plugin ends with; nothing may come on stderr."""
+def finish(process: subprocess.Popen[bytes], note: str = "") -> Outcome:
+    """What a plugin ends with; without a `note`, which is part of it, nothing comes on stderr."""
     with process:
         stdout, stderr = process.communicate(timeout=PATIENCE * 2)
-    assert stderr == b"", stderr.decode()
+    assert note in stderr.decode() if note else not stderr, stderr.decode()
     return Outcome(process.returncode, stdout)
 
 
@@ -172,6 +190,29 @@ def until(answer: Any, complaint: str) -> Any:
     while (found := answer()) in (None, False):
         assert time.monotonic() < deadline, complaint
         time.sleep(0.01)
+    return found
+
+
+def asleep(pid: int) -> None:
+    """Returns once no thread of the process has run, or wanted to, for half a second."""
+    until(lambda: _at_rest(pid), "it does not come to rest")
+
+
+def _at_rest(pid: int) -> bool:
+    try:
+        before = _used(pid)
+        time.sleep(0.5)
+        return before == _used(pid) and all(state == "S" for _, state, _ in before)
+    except FileNotFoundError:
+        return False  # a thread that has just ended
+
+
+def _used(pid: int) -> list[tuple[str, str, str]]:
+    """Of each thread its state and its processor time: one that waits for its turn is not "S"."""
+    found = []
+    for task in sorted(Path(f"/proc/{pid}/task").iterdir()):
+        state = (task / "stat").read_text().rpartition(")")[2].split()[0]
+        found.append((task.name, state, (task / "schedstat").read_text().split()[0]))
     return found
 
 
@@ -233,17 +274,19 @@ read -r _ <never
 # --- what tests of kills and leftovers share -----------------------------------------------
 
 
-def first_life(host: Host, plugins: Executables, *chain: Config) -> set[str]:
+def first_life(host: Host, *chain: Config) -> set[str]:
     """One full life, so that what is kept on purpose is there; all there is in the host then."""
-    host.container("first")
-    runtime = Runtime("first", "/run/netns/first", environ=dict(NEVER))
-    result = None
-    for command in ("ADD", "DEL"):
-        outcome = play(command, chain, runtime, result, partial(plugins.call, host))
-        assert outcome.status == 0, outcome
-        result = outcome.document
-    host.delete_container("first")
-    return host.call(rest)
+    return host.call(_live_once, chain)
+
+
+def _live_once(chain: tuple[Config, ...]) -> set[str]:
+    """In this process: that starts no interpreter for each plugin of the list."""
+    drive.ready(*(config["type"] for config in chain))
+    subprocess.run(["ip", "netns", "add", "first"], check=True)
+    runtime = Runtime("first", "/run/netns/first")
+    delete_list(chain, runtime, add_list(chain, runtime))
+    subprocess.run(["ip", "netns", "del", "first"], check=True)
+    return rest()
 
 
 def points(host: Host, command: str, plugin: str, part: str = "") -> dict[str, int]:
@@ -251,6 +294,7 @@ def points(host: Host, command: str, plugin: str, part: str = "") -> dict[str, i
 
     It is made in that part of a list; without, in the one that is the plugin's own.
     """
+    host.call(PARTS[part or plugin].prepare)
     last = host.call(_count_points, command, plugin, PARTS[part or plugin])
     return {"first": 1, "middle": (last + 1) // 2, "last": last}
 
@@ -268,7 +312,8 @@ def _count_points(command: str, plugin: str, part: Part) -> int:
         passed[command, config["type"]] = _FAR - faults._left
         return outcome
 
-    for each in ("ADD", "DEL"):
+    # The second life counts: in the first the tables are made, which has points of its own.
+    for each in ("ADD", "DEL", "ADD", "DEL"):
         outcome = play(each, part.plugins, runtime, given, counting)
         assert outcome.status == 0, outcome
     delete_list(part.before, runtime, given)
@@ -277,3 +322,21 @@ def _count_points(command: str, plugin: str, part: Part) -> int:
 
 
 _FAR = 1_000_000
+
+
+@contextmanager
+def again_and_again(act: Callable[[], object], seconds: float) -> Iterator[None]:
+    """`act` every so many seconds, in a thread, until the block ends."""
+    ended = threading.Event()
+
+    def work() -> None:
+        while not ended.wait(seconds):
+            act()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

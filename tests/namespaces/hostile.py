@@ -12,7 +12,7 @@ from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-from published import checksum, datagram
+from published import checksum, datagram, ipv4
 from scenes import PATIENCE, entered, ip
 
 PORT = 9999
@@ -23,8 +23,10 @@ IPV4, ARP, IPV6, VLAN, SERVICE_VLAN = 0x0800, 0x0806, 0x86DD, 0x8100, 0x88A8
 ALL_NODES = "ff02::1"
 NONE = "::"
 
-_ICMPV6, _DESTINATION_OPTIONS = 58, 60
-ROUTER_ADVERT, SOLICIT, ADVERT, REDIRECT = 134, 135, 136, 137
+_ICMPV6, _DESTINATION_OPTIONS, _HOP_BY_HOP = 58, 60, 0
+TOO_BIG, LISTENER_QUERY = 2, 130
+ROUTER_ADVERT, SOLICIT, ADVERT, REDIRECT, MULTICAST_ROUTER = 134, 135, 136, 137, 151
+IGMP, IGMP_QUERY, IGMP_ROUTER = 2, 0x11, 0x30
 
 
 # --- frames -------------------------------------------------------------------------
@@ -52,19 +54,38 @@ def arp(operation: int, sender: tuple[str, str], target: tuple[str, str]) -> byt
     return struct.pack("!HHBBH", 1, IPV4, 6, 4, operation) + pairs
 
 
-def udp(source: str, target: str, text: bytes, port: int = PORT, sender: int = 5555) -> bytes:
-    """A datagram in an IPv4 or IPv6 packet."""
+def udp(
+    source: str,
+    target: str,
+    text: bytes,
+    port: int = PORT,
+    sender: int = 5555,
+    *,
+    option: bool = False,
+) -> bytes:
+    """A datagram in an IPv4 or IPv6 packet; `option`: behind another header of IPv6's."""
     if ":" not in target:
         return datagram(source, target, port, text, sender=sender)
     head = struct.pack("!HHH", sender, port, 8 + len(text))
-    return _ipv6(source, target, socket.IPPROTO_UDP, head, text)
+    return _ipv6(source, target, socket.IPPROTO_UDP, head, text, option=option)
 
 
 def icmpv6(
-    source: str, target: str, kind: int, body: bytes, *, option: bool = False, code: int = 0
+    source: str,
+    target: str,
+    kind: int,
+    body: bytes,
+    *,
+    option: bool = False,
+    alert: bool = False,
+    code: int = 0,
 ) -> bytes:
-    """With hop limit 255, as neighbour discovery must have; `option`: behind another header."""
-    return _ipv6(source, target, _ICMPV6, struct.pack("!BB", kind, code), body, option=option)
+    """With hop limit 255, as neighbour discovery must have; `option`: behind another header.
+
+    `alert`: behind one for routers, with hop limit 1.
+    """
+    head = struct.pack("!BB", kind, code)
+    return _ipv6(source, target, _ICMPV6, head, body, option=option, alert=alert)
 
 
 def advert(source: str, target: str, claimed: str, at: str, *, option: bool = False) -> bytes:
@@ -85,6 +106,31 @@ def router_advert(source: str, at: str, *, option: bool = False) -> bytes:
     return icmpv6(source, ALL_NODES, ROUTER_ADVERT, body, option=option)
 
 
+def icmp_redirect(source: str, target: str, better: str, sent: bytes) -> bytes:
+    """RFC 792: "for what you have `sent`, `better` is a better gateway"."""
+    body = socket.inet_aton(better) + sent[:28]
+    check = checksum(struct.pack("!BBH", 5, 1, 0) + body)
+    return ipv4(source, target, socket.IPPROTO_ICMP, struct.pack("!BBH", 5, 1, check) + body)
+
+
+def redirect(source: str, target: str, better: str, far: str) -> bytes:
+    """RFC 4861, section 4.5: "for `far`, `better` is a better first hop"."""
+    ends = IPv6Address(better).packed + IPv6Address(far).packed
+    return icmpv6(source, target, REDIRECT, bytes(4) + ends)
+
+
+def igmp(source: str, target: str, kind: int) -> bytes:
+    """RFC 2236, section 2, and RFC 4286, section 3"""
+    body = struct.pack("!BBHI", kind, 100, checksum(struct.pack("!BBHI", kind, 100, 0, 0)), 0)
+    return ipv4(source, target, IGMP, body)
+
+
+def mld(source: str, target: str, kind: int) -> bytes:
+    """RFC 2710, section 3: about all groups; behind a router alert, without which it is none."""
+    body = struct.pack("!HH", 100, 0) + bytes(16)  # milliseconds to wait, and which group
+    return icmpv6(source, target, kind, body, alert=True)
+
+
 def solicited_node(address: str) -> str:
     """RFC 4291, section 2.7.1"""
     prefix = IPv6Address("ff02::1:ff00:0").packed[:13]
@@ -92,12 +138,22 @@ def solicited_node(address: str) -> str:
 
 
 def multicast_mac(address: str) -> str:
-    """RFC 2464, section 7"""
+    """RFC 1112, section 6.4, and RFC 2464, section 7"""
+    if ":" not in address:
+        low = IPv4Address(address).packed[-3:]
+        return (b"\x01\x00\x5e" + bytes((low[0] & 0x7F,)) + low[1:]).hex(":")
     return (b"\x33\x33" + IPv6Address(address).packed[-4:]).hex(":")
 
 
 def _ipv6(
-    source: str, target: str, protocol: int, head: bytes, rest: bytes, *, option: bool = False
+    source: str,
+    target: str,
+    protocol: int,
+    head: bytes,
+    rest: bytes,
+    *,
+    option: bool = False,
+    alert: bool = False,
 ) -> bytes:
     """`head` and `rest` have the checksum between them."""
     ends = IPv6Address(source).packed + IPv6Address(target).packed
@@ -107,7 +163,11 @@ def _ipv6(
     if option:
         payload = struct.pack("!BBBB", protocol, 0, 1, 4) + bytes(4) + payload  # PadN
         protocol = _DESTINATION_OPTIONS
-    return struct.pack("!IHBB", 6 << 28, len(payload), protocol, 255) + ends + payload
+    if alert:  # RFC 2711
+        payload = struct.pack("!BBBBHBB", protocol, 0, 5, 2, 0, 1, 0) + payload
+        protocol = _HOP_BY_HOP
+    hops = 1 if alert else 255
+    return struct.pack("!IHBB", 6 << 28, len(payload), protocol, hops) + ends + payload
 
 
 # --- who sends and who hears --------------------------------------------------------
@@ -118,9 +178,9 @@ def link_mac(name: str, netns: str = "") -> str:
     return str(found["address"])
 
 
-def address_shown(words: str, netns: str) -> dict[str, Any]:
-    """The one address that `ip addr show dev eth0 WORDS` lists."""
-    (link,) = ip(f"addr show dev eth0 {words}", netns)
+def address_shown(words: str, netns: str, interface: str = "eth0") -> dict[str, Any]:
+    """The one address that `ip addr show dev INTERFACE WORDS` lists."""
+    (link,) = ip(f"addr show dev {interface} {words}", netns)
     (found,) = filter(None, link["addr_info"])  # what is left out is listed as {}
     assert isinstance(found, dict)
     return found

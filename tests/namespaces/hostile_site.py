@@ -57,13 +57,16 @@ class Party:
 class Scene:
     """A host with a way out. On web are bad, good and friend, on db is other.
 
-    `keys` are web's, and those of `closed`, a network without a gateway, with inmate and mate.
+    `keys` are web's, and those of `closed`, a network without a gateway, with inmate and mate. With
+    `theirs`, somebody else has made the bridges.
     """
 
-    def __init__(self, **keys: Any) -> None:
+    def __init__(self, *, theirs: bool = False, **keys: Any) -> None:
         # Frames sent from one processor overtake each other nowhere.
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         _a_way_out()
+        for bridge in ("cni0", "cni1", "cni2") if theirs else ():
+            run(f"ip link add {bridge} up type bridge")
         self.portmap: dict[str, Any] = {}
         self.closed = network("closed", "cni2", isDefaultGateway=False, ipMasq=False, **keys)
         web = network("web", "cni0", **keys)

@@ -15,9 +15,9 @@ import drive
 from drive import CONFIGS, Outcome
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel
 from scenes import the_error
 
+from pynet.cni.config import keys_of as keys_of_model
 from pynet.plugins.host_local import HostLocalIpam, RuntimeRanges
 from pynet.plugins.registry import OURS, plugin_named
 from pynet.plugins.static import StaticIpam
@@ -85,10 +85,10 @@ def keys_of(annotation: Any, path: Path) -> Iterator[tuple[Path, Any]]:
     elif get_origin(annotation) in (Union, UnionType):
         for one in arguments:
             yield from keys_of(one, path)
-    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    elif keys := keys_of_model(annotation):
         yield path, None
-        for name, field in annotation.model_fields.items():
-            yield from keys_of(field.annotation, (*path, name))
+        for name, inner in keys.items():
+            yield from keys_of(inner, (*path, name))
     else:
         yield path, annotation if annotation in LIKELY else None
         if get_origin(annotation) in (tuple, list):
@@ -111,11 +111,13 @@ def put(config: Any, path: Path, value: Any) -> Any:
 
 BASES: dict[str, Config] = {
     **CONFIGS,
+    **drive.NOT_EVERYWHERE,
     "bridge with static": {
         **drive.BRIDGE,
         "ipam": {**drive.STATIC["ipam"], "routes": [{"dst": "10.99.0.0/16"}]},
     },
     "bridge without IPAM": {"cniVersion": "1.1.0", "name": "web", "type": "bridge"},
+    "dhcp": {"cniVersion": "1.1.0", "name": "web", "type": "dhcp", "ipam": {"type": "dhcp"}},
 }
 
 
@@ -173,6 +175,11 @@ def judged(outcome: Outcome, codes: set[int]) -> bool:
     return True
 
 
+def codes_here(base: str) -> set[int]:
+    """What ADD and STATUS say where the kernel that runs this makes no links of that kind."""
+    return {50, 102} if base in drive.NOT_EVERYWHERE and base not in CONFIGS else set()
+
+
 def codes_for(key: Key, command: str) -> set[int]:
     """DEL needs no more than what names the attachment."""
     if command == "DEL":
@@ -180,6 +187,9 @@ def codes_for(key: Key, command: str) -> set[int]:
     found = set(FOR_A_CONFIGURATION)
     if key.path[0] in ("ipam", "runtimeConfig", "args", "mtu"):
         found |= {5, 102}  # paths that can't be read, what only the kernel can judge
+    found |= codes_here(key.base)
+    if key.base == "dhcp":
+        found |= {50}  # there is no agent, and none may be left behind
     if command == "CHECK":
         found.add(101)
     return found

@@ -17,7 +17,7 @@ import pytest
 
 from pynet.kernel import namespaces
 from pynet.kernel.world import KernelWorld
-from pynet.testnets.lab import Lab
+from pynet.testnets.lab.lab import Lab
 
 T = TypeVar("T")
 NETNS = "/run/netns/c1"

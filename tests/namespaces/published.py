@@ -14,7 +14,7 @@ from typing import Any
 import drive
 from drive import Outcome, Runtime
 
-from pynet.testnets.lab import Container, Host, Lab
+from pynet.testnets.lab.lab import Container, Host, Lab
 
 SERVER = 80
 V4, V6 = socket.AF_INET, socket.AF_INET6

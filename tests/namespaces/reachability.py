@@ -10,7 +10,7 @@ import drive
 from drive import Outcome
 from published import FAMILIES, KINDS, Served, ask, both, start_servers, whereabouts
 
-from pynet.testnets.lab import Container, Forked, Host, Lab
+from pynet.testnets.lab.lab import Container, Forked, Host, Lab
 
 PLACES = ("host", "outside", "same network", "other network", "itself")
 PORT = 8080

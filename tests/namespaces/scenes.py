@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from drive import Outcome, Runtime, call
-from evidence import rest
+from evidence import entered, nothing_left, rest
 
-from pynet.testnets import syscalls
-from pynet.testnets.lab import Host
+from pynet.testnets.lab.lab import Host
 
 
 def in_host(scene: Callable[..., None]) -> Callable[..., None]:
@@ -53,6 +52,13 @@ def ip(words: str, netns: str = "") -> Any:
     return json.loads(run(f"ip {where}-j {words}") or "null")
 
 
+def reaches(netns: str, address: str, options: str = "") -> bool:
+    """Whether NETNS, "" for the host, has an answer to one ping."""
+    where = ["nsenter", f"--net=/run/netns/{netns}"] if netns else []
+    ping = ["ping", "-c1", "-W1", *options.split(), address]
+    return subprocess.run([*where, *ping], capture_output=True).returncode == 0
+
+
 def container(name: str, **fields: Any) -> Runtime:
     """A new container NAME in a namespace of its own."""
     run(f"ip netns add {name}")
@@ -82,7 +88,8 @@ def refused(
     assert error["code"] == code, error
     for word in words.split("|"):
         assert word in error["msg"], (word, error)
-    assert whole() == before
+    changed = nothing_left(before, whole())
+    assert changed == [], changed
     return error
 
 
@@ -94,6 +101,21 @@ def the_error(outcome: Outcome) -> Any:
     assert error["cniVersion"] and error["msg"], error
     assert "Traceback" not in str(error)
     return error
+
+
+def stderr_of(work: Callable[[], Any]) -> str:
+    """What `work` says on this process's stderr."""
+    reading, writing = os.pipe()
+    kept = os.dup(2)
+    os.dup2(writing, 2)
+    os.close(writing)
+    try:
+        work()
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+    with os.fdopen(reading, "rb") as pipe:
+        return pipe.read().decode()
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -135,21 +157,6 @@ ETHERTYPE = 0x88B5  # IEEE 802: for local experiments
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 PATIENCE = 5.0
 """Seconds until what has not arrived never will."""
-
-
-@contextmanager
-def entered(netns: str) -> Iterator[None]:
-    """This thread is inside the container NETNS; "" is where it is already."""
-    if not netns:
-        yield
-        return
-    with Path("/proc/thread-self/ns/net").open("rb") as home:
-        with Path("/run/netns", netns).open("rb") as there:
-            syscalls.setns(there.fileno(), syscalls.CLONE_NEWNET)
-        try:
-            yield
-        finally:
-            syscalls.setns(home.fileno(), syscalls.CLONE_NEWNET)
 
 
 def wire(interface: str, netns: str = "") -> socket.socket:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
+import os
 import socket
 import sqlite3
 import sys
@@ -204,19 +205,6 @@ def read_only() -> None:
     run("mount -o remount,bind,ro /run/pynet")
 
 
-def corrupt() -> None:
-    remove()
-    STORE.write_bytes(b"no database at all" * 1000)
-
-
-def cut_off() -> None:
-    with closing(sqlite3.connect(STORE)) as store:
-        store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    content = STORE.read_bytes()
-    remove()
-    STORE.write_bytes(content[:5000])
-
-
 def a_directory() -> None:
     remove()
     STORE.mkdir()
@@ -225,6 +213,8 @@ def a_directory() -> None:
 def of_a_newer_schema() -> None:
     with closing(sqlite3.connect(STORE)) as store:
         store.execute("PRAGMA user_version = 99")
+        store.execute("UPDATE meta SET value = 99 WHERE name = 'oldest'")
+        store.commit()
 
 
 def whose_directory_is_a_file() -> None:
@@ -239,8 +229,6 @@ def remove() -> None:
 
 STORES: dict[Callable[[], None], tuple[int, str]] = {
     read_only: (5, "/run/pynet|read-only"),
-    corrupt: (5, "/run/pynet/pynet.db|not a pynet database|move it away"),
-    cut_off: (5, "/run/pynet/pynet.db|damaged|move it away"),
     a_directory: (5, "/run/pynet/pynet.db|is a directory"),
     of_a_newer_schema: (5, "/run/pynet/pynet.db|schema 99|newer pynet"),
     whose_directory_is_a_file: (5, "/run/pynet|not a directory|PYNET_STATE_DIR"),
@@ -273,6 +261,19 @@ def test_a_store_that_can_not_be_used(damage: Callable[[], None]) -> None:
         for word in words.split("|"):
             assert word in error["msg"], (command, word, error)
         assert remains() == before
+
+
+@pytest.mark.second_user
+@pytest.mark.parametrize("uid, mode, words", [(1, 0o700, "belongs to uid 1"), (0, 0o777, "chmod")])
+@in_host
+def test_a_state_directory_that_others_can_write(uid: int, mode: int, words: str) -> None:
+    """A record planted there would have its program run as root."""
+    STATE.mkdir()
+    os.chown(STATE, uid, uid)
+    STATE.chmod(mode)
+    for command in ("ADD", "DEL"):
+        refused(5, f"state directory {STATE}|{words}", command, BRIDGE, container(command))
+    assert list(STATE.iterdir()) == []
 
 
 @in_host

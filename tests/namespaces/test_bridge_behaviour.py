@@ -21,7 +21,7 @@ from bridges import (
     sysctl,
     with_result,
 )
-from drive import Runtime
+from drive import Runtime, call
 from evidence import elements
 from scenes import (
     add,
@@ -114,6 +114,26 @@ def test_another_address_on_the_bridge_is_refused_or_replaced() -> None:
     assert addresses("cni0") == {"10.1.0.1/24"}
 
 
+@pytest.mark.parametrize(
+    ("first", "second"), [("10.1.0.0/24", "10.2.0.0/24"), ("fd00:1::/64", "fd00:1::/48")]
+)
+@in_host
+def test_nobody_is_told_to_take_a_gateway_from_those_who_need_it(first: str, second: str) -> None:
+    def network(name: str, subnet: str) -> Config:
+        ipam = {"type": "host-local", "subnet": subnet}
+        return {**config(isGateway=True, ipam=ipam), "name": name}
+
+    one, other = network("one", first), network("other", second)
+    add(one, container("c1"))
+    runtime = container("c2")
+    outcome = call("ADD", other, runtime)
+    assert outcome.code == 7
+    assert "which containers of network one need" in outcome.document["msg"]
+    assert "forceAddress" not in outcome.document["msg"]
+    succeed("DEL", one, Runtime("c1", "/run/netns/c1"))
+    add(other, runtime)
+
+
 @in_host
 def test_of_ipv6_only_an_address_that_overlaps_is_in_the_way() -> None:
     wanted, runtime = beside("fd00:7::1/64", "fd00:1::/64")
@@ -124,6 +144,30 @@ def test_of_ipv6_only_an_address_that_overlaps_is_in_the_way() -> None:
     refused(7, '"cni0"|fd00:1::1/64|fd00:1::9/48|forceAddress', "ADD", wanted, runtime)
     add({**wanted, "forceAddress": True}, runtime)
     assert addresses("cni0") == {"fd00:7::1/64", "fd00:1::1/64"}
+
+
+@pytest.mark.parametrize("keys", [{}, {"isGateway": True}, LAYER_2], ids=["", "gateway", "cable"])
+@in_host
+def test_a_bridge_of_others_without_a_mac_is_given_one(keys: Config) -> None:
+    """The kernel leaves it none once its last port has left."""
+    for command in (
+        "link add cni0 type bridge",
+        "link set cni0 up",
+        "link add va type veth peer name vb",
+        "link set va master cni0",
+        "link del va",
+    ):
+        run(f"ip {command}")
+    assert link("cni0")["address"] == "00:00:00:00:00:00"
+    wanted = keys if "type" in keys else config(**keys)
+    for name in ("c1", "c2"):
+        runtime = container(name)
+        result = add(wanted, runtime)
+        assert link("cni0")["address"] == result["interfaces"][0]["mac"] != "00:00:00:00:00:00"
+        succeed("CHECK", with_result(wanted, result), runtime)
+        succeed("DEL", wanted, runtime)
+    succeed("GC", wanted, runtime)
+    assert link("cni0")["ifname"] == "cni0"
 
 
 # --- the link -------------------------------------------------------------------
@@ -198,7 +242,7 @@ def vlan_filtering_works() -> bool:
         ({"vlan": -1}, "vlan|-1"),
         ({"vlanTrunk": [{"minID": 5}]}, "minID and maxID"),
         ({"vlanTrunk": [{"minID": 7, "maxID": 5}]}, "minID 7|maxID 5"),
-        ({"vlanTrunk": [{"id": 0}]}, "id 0"),
+        ({"vlanTrunk": [{"id": 0}]}, "vlanTrunk[0]: id: 0"),
         ({"vlanTrunk": [{"id": "5"}]}, "vlanTrunk[0].id"),
         ({"disableContainerInterface": True}, "IPAM|disableContainerInterface"),
         ({"ipMasqBackend": "ebtables"}, "ipMasqBackend|ebtables"),
@@ -318,3 +362,37 @@ def test_a_result_the_version_can_not_hold_leaves_nothing() -> None:
     add(LAYER_2, container("c2"))
     wanted = {**LAYER_2, "cniVersion": "0.2.0"}
     refused(7, "0.2.0|needs an address", "ADD", wanted, container("c1"))
+
+
+@in_host
+def test_a_link_local_gateway() -> None:
+    outside = {"type": "host-local", "subnet": "2001:db8:5:333::/64", "gateway": "fe80::1"}
+    wanted = {**config(isDefaultGateway=True), "ipam": outside}
+    runtime = container("c1")
+    result = add(wanted, runtime)
+    assert result["ips"][0]["gateway"] == "fe80::1"
+    (default,) = ip("-6 route show default", "c1")
+    assert default["gateway"] == "fe80::1"
+    run("ping -c 1 -W 2 fe80::1%eth0", netns="c1")
+    succeed("CHECK", with_result(wanted, result), runtime)
+    run("ip addr del fe80::1/64 dev cni0")
+    refused(101, "fe80::1/64", "CHECK", with_result(wanted, result), runtime)
+    succeed("DEL", wanted, runtime)
+
+
+@in_host
+def test_the_gateways_of_one_range_set_stand_side_by_side() -> None:
+    subnets = [{"subnet": "10.1.0.0/30"}, {"subnet": "10.2.0.0/30"}]
+    ipam = {"type": "host-local", "ranges": [subnets]}
+    wanted = {**config(isDefaultGateway=True), "ipam": ipam}
+    one, other = container("c1"), container("c2")
+    results = [add(wanted, one), add(wanted, other)]
+    assert [result["ips"][0]["address"] for result in results] == ["10.1.0.2/30", "10.2.0.2/30"]
+    assert addresses("cni0") == {"10.1.0.1/30", "10.2.0.1/30"}
+    run("ping -c 1 -W 2 10.2.0.2", netns="c1")
+    elsewhere = {**wanted, "name": "else", "ipam": {"type": "host-local", "subnet": "10.3.0.0/24"}}
+    refused(7, "cni0|10.1.0.1/30|10.3.0.1/24", "ADD", elsewhere, container("c3"))
+    for runtime, result in zip((one, other), results, strict=True):
+        succeed("CHECK", with_result(wanted, result), runtime)
+        succeed("DEL", wanted, runtime)
+    assert addresses("cni0") == set()

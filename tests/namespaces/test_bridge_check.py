@@ -44,7 +44,10 @@ def drop_lease() -> None:
 
 
 DAMAGE: dict[str, tuple[str, str]] = {
-    "masquerade element": ("nft delete element inet pynet masquerade4 { 10.1.0.2 }", "10.1.0.2"),
+    "masquerade element": (
+        "nft delete element inet pynet masquerade4 { 0 . 10.1.0.2 }",
+        "10.1.0.2",
+    ),
     "network element": ("nft flush set inet pynet network4_24", "network4_24"),
     "guard": ("nft flush set bridge pynet allowed", "allowed"),
     "guarded": ("nft flush set bridge pynet guarded", "guarded"),

@@ -7,14 +7,14 @@ from churn import churn, lived_once
 from evidence import nothing_left, rest
 from executables import Executables, daemon
 
-from pynet.testnets.lab import Host
+from pynet.testnets.lab.lab import Host
 
 
 @pytest.mark.parametrize(("kind", "count"), [("two networks", 200), ("whole list", 200)])
 def test_no_address_is_given_twice_and_nothing_is_left(
     host: Host, plugins: Executables, kind: str, count: int
 ) -> None:
-    baseline = lived_once(host, plugins, kind)
+    baseline = lived_once(host, kind)
     with daemon(host):
         report = host.call(churn, plugins, kind, count)
     assert report.failures == []

@@ -2,106 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+from machine import NETWORKS, PLUGINS, THEIRS, Machine, bridge, write
 
-from pynet.cli.main import run
-from pynet.testnets.lab import Container, Host
-
-NETWORKS = Path("/etc/cni/net.d")
-PLUGINS = Path("/opt/cni/bin")
-
-# Somebody else's plugin: hands on what it is given, and fails where its network says so.
-THEIRS = f"""#!{sys.executable} -IS
-import json, os, sys
-config = json.load(sys.stdin)
-if os.environ["CNI_COMMAND"] == config.get("failOn"):
-    print(json.dumps({{"code": 999, "msg": "as it was told"}}))
-    sys.exit(1)
-if os.environ["CNI_COMMAND"] == "ADD":
-    print(json.dumps(config["prevResult"]))
-"""
-
-
-def bridge(number: int, **keys: Any) -> dict[str, Any]:
-    ipam = {
-        "type": "host-local",
-        "subnet": f"10.{number}.0.0/16",
-        "routes": [{"dst": "0.0.0.0/0"}],
-    }
-    more = {"isGateway": True, "ipMasq": True, "capabilities": {"ips": True, "mac": True}}
-    return {"type": "bridge", "bridge": f"br{number}", "ipam": ipam} | more | keys
-
-
-class Machine:
-    """A fake host with networks, and the command line run inside it."""
-
-    def __init__(self, host: Host) -> None:
-        self.host = host
-        self.write("web", bridge(1))
-        self.write("db", bridge(2, isDefaultGateway=False) | {"ipam": _no_routes(2)})
-        host.call(_install_theirs)
-
-    def write(self, name: str, *plugins: dict[str, Any], **keys: Any) -> None:
-        document = {"cniVersion": "1.1.0", "name": name, "plugins": plugins} | keys
-        self.host.call(_write, NETWORKS / f"{name}.conflist", json.dumps(document))
-
-    def pynet(self, *arguments: str, status: int = 0) -> str:
-        """What it prints on stdout, or, where it is to fail, on stderr."""
-        found, out, err = self.host.call(_run, arguments)
-        assert found == status, (out, err)
-        return err if status and err else out
-
-    def json(self, *arguments: str, status: int = 0) -> dict[str, Any]:
-        found, out, err = self.host.call(_run, (*arguments, "--json"))
-        assert (found, err) == (status, ""), out
-        document: dict[str, Any] = json.loads(out)
-        assert document["schema"].startswith("pynet.")
-        return document
-
-    def links(self, container: Container | None = None) -> set[str]:
-        done = self.host.run(["ip", "-j", "link"], netns=container)
-        return {link["ifname"] for link in json.loads(done.stdout)} - {"lo"}
-
-    def addresses(self, container: Container, interface: str) -> list[str]:
-        done = container.run(["ip", "-j", "-4", "addr", "show", "dev", interface])
-        return [found["local"] for found in json.loads(done.stdout)[0]["addr_info"]]
-
-
-def _no_routes(number: int) -> dict[str, Any]:
-    return {"type": "host-local", "subnet": f"10.{number}.0.0/16"}
-
-
-def _install_theirs() -> None:
-    _write(PLUGINS / "theirs", THEIRS)
-    (PLUGINS / "theirs").chmod(0o755)
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
-def _run(arguments: tuple[str, ...]) -> tuple[int, str, str]:
-    # The lab's hosts inherit the caller's variables but for those that are a session's.
-    for name in [name for name in os.environ if name.startswith(("CNI_", "PYNET_", "NETCONF"))]:
-        del os.environ[name]
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = run(arguments)
-    return status, out.getvalue(), err.getvalue()
-
-
-@pytest.fixture
-def machine(host: Host) -> Machine:
-    return Machine(host)
+from pynet.testnets.lab.lab import Container, Host
 
 
 @pytest.fixture
@@ -234,7 +142,7 @@ def test_gc_spares_who_lives(machine: Machine, c1: Container) -> None:
     machine.host.container("c2")
     machine.pynet("cni", "add", "web", "c1")
     machine.pynet("cni", "add", "web", "c2")
-    machine.host.delete_container("c2")
+    machine.end("c2")
     before = machine.json("cni", "gc", "web")
     assert [one["netns"] for one in before["stale"]] == ["/run/netns/c2"]
     assert (len(before["kept"]), before["removed"]) == (1, False)
@@ -248,12 +156,33 @@ def test_gc_spares_who_lives(machine: Machine, c1: Container) -> None:
 
 def test_gc_knows_that_a_path_is_another_containers_now(machine: Machine, c1: Container) -> None:
     machine.pynet("attach", "c1", "web", "--container-id", "first")
-    machine.host.delete_container("c1")
+    machine.end("c1")
     machine.host.container("c1")
     machine.host.run(["ip", "-n", "c1", "link", "add", "eth0", "type", "veth", "peer", "name", "p"])
     machine.pynet("cni", "gc", "web", "--yes")
     assert machine.links(c1) == {"eth0", "p"}  # nobody's business
     assert machine.json("network", "show", "web")["attachments"] == 0
+
+
+def test_gc_names_the_references_leases_that_it_frees(machine: Machine, c1: Container) -> None:
+    folder = Path("/var/lib/cni/networks/web")
+
+    def leased() -> list[str]:
+        return [path.name for path in folder.glob("10.*")]
+
+    def lease() -> None:
+        folder.mkdir(parents=True)
+        (folder / "10.1.0.9").write_text("past\r\neth0", newline="")
+
+    machine.host.call(lease)
+    machine.pynet("cni", "add", "web", "c1")
+    line = "past eth0 (the reference's host-local leased it 10.1.0.9)\n"
+    assert f"would remove {line}" in machine.pynet("cni", "gc", "web")
+    assert machine.json("cni", "gc", "web")["leases"][0]["address"] == "10.1.0.9"
+    assert machine.host.call(leased) == ["10.1.0.9"]
+    assert f"removed {line}" in machine.pynet("cni", "gc", "web", "--yes")
+    assert machine.host.call(leased) == []
+    assert machine.json("cni", "gc", "web")["leases"] == []
 
 
 def test_gc_spares_what_was_attached_past_this_cache(machine: Machine, c1: Container) -> None:
@@ -262,9 +191,40 @@ def test_gc_spares_what_was_attached_past_this_cache(machine: Machine, c1: Conta
     assert machine.addresses(c1, "eth0") == ["10.1.0.2"]
 
 
+@pytest.mark.parametrize("cached", [True, False], ids=["cached", "recorded"])
+def test_gc_from_where_its_path_is_not_seen_spares_who_lives(
+    machine: Machine, c1: Container, cached: bool
+) -> None:
+    machine.pynet("cni", "add", "web", "c1", *([] if cached else ["--cache-dir", "/run/another"]))
+    assert b"0 removed, 1 kept" in machine.host.run([*ELSEWHERE, *COLLECT, "web", "--yes"]).stdout
+    assert machine.addresses(c1, "eth0") == ["10.1.0.2"]
+    assert "1 kept" in machine.pynet("cni", "gc", "web")
+
+
+ELSEWHERE = ("unshare", "-m", "sh", "-c", 'mount -t tmpfs tmpfs /run/netns && exec "$@"', "sh")
+COLLECT = (sys.executable, "-m", "pynet.cli", "cni", "gc")
+
+
+def test_gc_of_a_network_of_somebody_elses(machine: Machine, c1: Container) -> None:
+    """What no record tells of: the cache knows by what number the host knew the namespace."""
+    machine.write("theirs", {"type": "all-theirs"})
+    machine.host.call(_install_all_theirs)
+    machine.pynet("cni", "add", "theirs", "c1")
+    elsewhere = machine.host.run([*ELSEWHERE, *COLLECT, "theirs", "--yes"]).stdout
+    assert b"0 removed, 1 kept" in elsewhere
+    machine.end("c1")
+    assert "1 removed, 0 kept" in machine.pynet("cni", "gc", "theirs", "--yes")
+
+
+def _install_all_theirs() -> None:
+    alone = THEIRS.replace('config["prevResult"]', '{"cniVersion": config["cniVersion"]}')
+    write(PLUGINS / "all-theirs", alone)
+    (PLUGINS / "all-theirs").chmod(0o755)
+
+
 def test_gc_can_be_switched_off(machine: Machine, c1: Container) -> None:
     machine.pynet("cni", "add", "web", "c1")
-    machine.host.delete_container("c1")
+    machine.end("c1")
     machine.write("web", bridge(1), disableGC=True)
     assert machine.json("cni", "gc", "web", "--yes")["disabled"] is True
     assert machine.json("network", "show", "web")["attachments"] == 1
@@ -285,7 +245,7 @@ def test_attach_and_detach(machine: Machine, c1: Container) -> None:
     machine.pynet("detach", "c1", "web", "--ifname", "web2")
     assert machine.pynet("detach", "c1", "web") == "c1 is no longer on web (eth0 is gone)\n"
     assert "it is on db as eth1" in machine.pynet("detach", "c1", "web", status=1)
-    machine.host.delete_container("c1")
+    machine.end("c1")
     machine.pynet("detach", "c1", "db")
     assert machine.links() == {"br1", "br2"}
 
@@ -328,16 +288,28 @@ def test_an_address_and_a_mac_go_the_way_the_network_offers(
     assert json.loads(done.stdout)[0]["address"] == "02:00:00:00:00:33"
 
 
+def test_an_interface_that_is_there_is_told_of_the_container_that_was_typed(
+    machine: Machine, c1: Container
+) -> None:
+    machine.pynet("attach", "c1", "web")
+    machine.write("other", bridge(4))
+    error = machine.pynet("attach", "c1", "other", "--ifname", "eth0", status=1)
+    assert error.startswith("pynet: c1 has an interface eth0 already; ")
+    assert "CNI_" not in error
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("attach", "c9", "web"), "`ip netns add c9`"),
         (("attach", "c1", "wen"), 'did you mean "web"?'),
-        (("attach", "/etc/hostname", "web"), "/etc/hostname is no network namespace"),
-        (("detach", "c1", "web"), "it is on no network"),
-        (("cni", "add", "web", "c9"), "/run/netns/c9 is no network namespace"),
+        (("attach", "/etc/hostname", "web"), "/etc/hostname is not a network namespace"),
+        (("detach", "c1", "web"), "`pynet inspect` shows what is"),
+        (("detach", "c9", "web"), "`pynet inspect` shows what is"),
+        (("cni", "add", "web", "c9"), "/run/netns/c9 is not a network namespace"),
         (("cni", "check", "web", "c1"), "nothing is known of"),
         (("attach", "c1", "web", "--ip", "192.0.2.1"), "192.0.2.1"),
+        (("attach", "/proc/self/ns/net", "web"), "has no network namespace of its own"),
     ],
 )
 def test_what_can_not_be_done_is_said_in_one_line(
@@ -347,4 +319,28 @@ def test_what_can_not_be_done_is_said_in_one_line(
     assert error.startswith("pynet: ")
     assert said in error
     assert error.count("\n") == 1
+    document = machine.json(*arguments, status=1)
+    assert document["schema"] == "pynet.error/1"
+    assert said in document["message"]
     assert machine.links(c1) == set()
+
+
+@pytest.mark.parametrize("kind", ["dummy", "ipvlan", "macvlan", "vlan"])
+def test_a_dry_run_fails_where_the_kernel_has_no_such_link(
+    machine: Machine, c1: Container, kind: str
+) -> None:
+    """Whatever this machine's kernel has."""
+    machine.host.run(["sh", "-ec", "ip link add nic0 type veth peer wire; ip link set nic0 up"])
+    machine.host.run(["ip", "link", "set", "wire", "up"])
+    ipam = {"type": "host-local", "subnet": "10.7.0.0/24"}
+    master = {} if kind == "dummy" else {"master": "nic0"}
+    number = {"vlanId": 5} if kind == "vlan" else {}
+    machine.write("kind", {"type": kind, "ipam": ipam} | master | number)
+    dry, _, why = machine.said("cni", "add", "kind", "c1", "--dry-run")
+    added, _, refused = machine.said("cni", "add", "kind", "c1")
+    assert dry == added, (why, refused)
+    features = {one["name"]: one for one in machine.json("status", status=1)["features"]}
+    assert bool(features[kind]["missing"]) == bool(added)
+    if added:
+        assert f"this kernel makes no links of kind {kind}" in why
+        assert f"this kernel makes no links of kind {kind}" in refused

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
+import re
+import struct
+import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 from typing import Any
@@ -13,12 +20,13 @@ import drive
 import evidence
 import pytest
 
-from pynet.cli.attached import Condition
-from pynet.cli.inspection import Inspection, gather
+from pynet.cli.inspect.inspection import Inspection, gather
+from pynet.engine.judging import Condition
 from pynet.kernel import namespaces
 from pynet.model.errors import StoreError
 from pynet.store.locks import AttachmentLock
-from pynet.testnets.lab import Container, DiedBySignal, Host
+from pynet.testnets.lab.host import plain_environment
+from pynet.testnets.lab.lab import Container, DiedBySignal, Host
 
 SOURCES = Path(__file__).resolve().parents[2] / "src"
 
@@ -50,17 +58,44 @@ def conditions(found: Inspection) -> dict[str, Condition]:
 
 
 def test_with_nothing_attached_it_says_what_to_do_next(host: Host) -> None:
-    assert inspect(host) == (0, "no attachments; `pynet attach CONTAINER NETWORK` makes one\n", "")
+    assert inspect(host) == (
+        0,
+        "no attachments\nnext: pynet network create web, then pynet attach CONTAINER web\n",
+        "",
+    )
     status, stdout, _ = inspect(host, "--json")
     assert (status, json.loads(stdout)["attachments"]) == (0, [])
     assert host.call(drive.STATE.exists) is False
+
+
+def test_a_port_that_could_not_be_published_is_told_of(host: Host) -> None:
+    container = host.container("c1")
+    runtime = drive.Runtime(container="c1", netns=container.path)
+    result = host.call(drive.call, "ADD", drive.PLAIN_BRIDGE, runtime).document
+    at = {"hostPort": 8080, "containerPort": 80, "protocol": "TCP"}
+    ways = ({"hostIP": "10.1.0.1"}, {"hostip": "2001:db8::1"}, {"hostPort": 81}, {"hostIP": "::1"})
+    mappings = [{**at, **more} for more in ways]
+    wanted = {**drive.PORTMAP, "runtimeConfig": {"portMappings": mappings}, "prevResult": result}
+    outcome = host.call(drive.call, "ADD", wanted, runtime)
+    assert outcome.status == 0, outcome.document
+    left_out = "as the container has no IPv6 address: [2001:db8::1]:8080/tcp to 80"
+    _, stdout, _ = inspect(host)
+    assert f"not published, {left_out}\n" in stdout
+    assert re.search(r"not published, as .* IPv6 loopback .*: \[::1\]:8080/tcp to 80\n", stdout)
+    assert stdout.count("not published") == 2
+    (attached,) = json.loads(inspect(host, "--json")[1])["attachments"]
+    assert attached["unpublished"] == [
+        {"protocol": "tcp", "host_address": address, "host_port": 8080, "port": 80}
+        for address in ("2001:db8::1", "::1")
+    ]
+    assert {port["host_port"] for port in attached["ports"]} == {81, 8080}
 
 
 def test_the_tree_leads_from_the_host_to_the_container(host: Host) -> None:
     attach(host)
     status, stdout, _ = inspect(host)
     assert status == 0
-    first, network, bridge, leaf, last = stdout.splitlines()
+    first, network, _, bridge, leaf, last = stdout.splitlines()
     assert (first, network) == (host.call(os.uname).nodename, "└── web")
     assert bridge == "    └── cni0  10.1.0.1/24  fd00:1::1/64"
     assert leaf.split()[1:5] == ["c1", "eth0", "10.1.0.2/24", "fd00:1::2/64"]
@@ -71,7 +106,7 @@ def test_the_tree_leads_from_the_host_to_the_container(host: Host) -> None:
 def test_the_document_says_the_same_for_programs(host: Host) -> None:
     container = attach(host)
     document: dict[str, Any] = json.loads(inspect(host, "--json")[1])
-    assert document["schema"] == "pynet.inspect/1"
+    assert document["schema"] == "pynet.inspect/2"
     assert document["fine"] is True
     attached = document["attachments"][0]
     link = json.loads(container.run(["ip", "-j", "link", "show", "eth0"]).stdout)[0]
@@ -139,6 +174,24 @@ def test_what_is_not_as_it_was_made_is_named(host: Host) -> None:
     assert {"subject", "property", "expected", "found"} == set(drift[0])
 
 
+def test_a_network_whose_configuration_is_gone_is_said_to_be(host: Host) -> None:
+    attach(host)
+    said = "no configuration of it can be read in /etc/cni/net.d"
+    assert said in inspect(host)[1]
+    (configured,) = json.loads(inspect(host, "--json")[1])["networks"]
+    assert configured["configured"] is False
+    host.call(_configure, json.dumps(drive.BRIDGE))
+    assert said not in inspect(host)[1]
+    (configured,) = json.loads(inspect(host, "--json")[1])["networks"]
+    assert configured["configured"] is True
+
+
+def _configure(text: str) -> None:
+    directory = Path("/etc/cni/net.d")
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "web.conf").write_text(text)
+
+
 def test_what_many_have_lost_together_is_said_once(host: Host) -> None:
     attach(host, "c1")
     attach(host, "c2")
@@ -176,7 +229,7 @@ def test_another_namespace_at_the_same_path_is_not_taken_for_it(host: Host) -> N
         (attached,) = looked(host).attachments
         process.kill()
     assert attached.condition is Condition.UNREACHABLE
-    assert not attached.entered
+    assert not attached.judgement.entered
 
 
 def test_an_add_that_died_is_half_done_unless_somebody_is_at_it(host: Host) -> None:
@@ -221,7 +274,8 @@ def test_a_user_is_told_what_was_hidden(host: Host) -> None:
     host.run(["chown", "-R", "nobody", "/run/pynet"])
     found = host.call(_gather_as_nobody)
     assert conditions(found) == {"c1": Condition.READY}
-    assert not found.attachments[0].entered
+    assert not found.attachments[0].judgement.entered
+    assert found.is_fine is None
     assert any("/run/netns/c1 was not looked into" in line for line in found.hidden)
 
 
@@ -247,3 +301,43 @@ def _is_no_namespace(path: str) -> bool:
     except Exception:
         return True
     return False
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_a_terminal_of_any_width_shows_all_of_it(host: Host, columns: int, encoding: str) -> None:
+    container = attach(host)
+    container.run(["ip", "addr", "flush", "dev", "eth0"])
+    said = host.call(on_terminal, "inspect", columns, encoding)
+    lines = said.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert said.isascii() == (encoding == "ascii")
+    whole = "".join("".join(line.lstrip("│├└─|+`- ").split()) for line in lines)
+    assert "address10.1.0.2/24ismissing" in whole
+    assert "putitback:pynetreload" in whole.replace("`", "")
+    if columns == 200:
+        assert sum("10.1.0.2/24" in line for line in lines) == 2
+
+
+def on_terminal(command: str, columns: int, encoding: str) -> str:
+    """What a terminal of so many columns is sent, without its colours."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environ = {**plain_environment(), "PYTHONPATH": str(SOURCES), "PYTHONIOENCODING": encoding}
+    for name in ("COLUMNS", "LINES"):  # pytest's own
+        environ.pop(name, None)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pynet.cli", command],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**environ, "TERM": "xterm"},
+    )
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):  # nobody is at the other end any more
+        while part := os.read(ours, 65536):
+            said += part
+    os.close(ours)
+    assert process.wait() == 1
+    return re.sub(r"\x1b\[[0-9;]*m", "", said.decode()).replace("\r", "")

@@ -13,7 +13,7 @@ import activation
 from drive import BRIDGE
 from executables import REQUIRE, Executables, daemon_pid, in_host, until
 
-from pynet.testnets.lab import Host
+from pynet.testnets.lab.lab import Host
 
 BIN = Path("/opt/cni/bin")
 UNITS = "/etc/systemd/system"
@@ -29,7 +29,7 @@ def pynet(host: Host, *arguments: str, check: bool = True) -> subprocess.Complet
 @contextmanager
 def activated(host: Host) -> Iterator[int]:
     """A socket at which systemd would listen; whoever it is that does."""
-    process = host.popen([sys.executable, activation.__file__, UNITS])
+    process = host.popen([sys.executable, activation.__file__, UNITS, "pynetd"])
     with process:
         try:
             yield until(lambda: daemon_pid(host), "nobody listens")
@@ -39,8 +39,8 @@ def activated(host: Host) -> Iterator[int]:
 
 def test_the_units_lead_the_first_caller_to_a_daemon(host: Host, plugins: Executables) -> None:
     said = pynet(host, "install", "--systemd", "--allow-writable-interpreter").stdout.decode()
-    assert f"{UNITS}: pynetd.service and pynetd.socket installed" in said
-    assert "systemctl enable --now pynetd.socket" in said
+    assert f"{UNITS}: the units of daemon and agent installed" in said
+    assert "systemctl enable --now pynetd.socket pynet-agent.socket" in said
     again = pynet(host, "install", "--systemd", "--allow-writable-interpreter").stdout.decode()
     assert f"{UNITS}: nothing to do" in again
     host.container("c1")
@@ -54,8 +54,20 @@ def test_the_units_lead_the_first_caller_to_a_daemon(host: Host, plugins: Execut
         assert installed.call(host, "DEL", BRIDGE, **PATIENT).status == 0
     assert in_host(host, "/run/pynet/pynetd.sock").exists(), "systemd's socket is left to it"
     said = pynet(host, "uninstall").stdout.decode()
-    assert f"{UNITS}: the daemon's units are removed" in said
+    assert f"{UNITS}: the units of daemon and agent are removed" in said
     assert list(in_host(host, UNITS).iterdir()) == []
+
+
+def test_the_agent_s_units_lead_its_first_caller_to_it(host: Host, plugins: Executables) -> None:
+    pynet(host, "install", "--systemd", "--allow-writable-interpreter")
+    with host.popen([sys.executable, activation.__file__, UNITS, "pynet-agent"]) as process:
+        listening = in_host(host, "/run/pynet/agent.sock")
+        until(listening.exists, "nobody listens")
+        agent = json.loads(pynet(host, "status", "--json", check=False).stdout)["agent"]
+        assert agent["running"] and agent["trouble"] is None
+        pynet(host, "uninstall")
+        assert process.wait(30) == 0, "it has not ended"
+    assert listening.exists(), "systemd's socket is left to it"
 
 
 def test_the_units_are_told_what_the_launcher_is(host: Host, plugins: Executables) -> None:

@@ -16,7 +16,7 @@ import pytest
 from standing_labs import Commands, Outcome
 
 from pynet.testnets import gallery
-from pynet.testnets.standing import birth
+from pynet.testnets.lab.births import born_at
 
 TWO = """\
 name: two
@@ -81,9 +81,9 @@ def test_a_detached_lab_stands_until_it_is_taken_down(pynet: Commands) -> None:
     file = str(pynet.directory / "two.yaml")
     assert (lab["name"], lab["file"], lab["nodes"], lab["containers"]) == ("two", file, 3, 1)
     assert pynet("ls").lines[1].split()[:3] == ["two", "3", "1"]
-    assert birth(lab["pid"])
+    assert born_at(lab["pid"])
     assert pynet("down", "two").lines == ["lab two is gone"]
-    assert birth(lab["pid"]) == ""
+    assert born_at(lab["pid"]) == ""
     assert labs(pynet) == []
     assert list((pynet.runtime / "pynet" / "testnets").iterdir()) == []
 
@@ -112,7 +112,7 @@ def test_a_lab_in_the_foreground_ends_with_ctrl_c(pynet: Commands) -> None:
         assert reaches(pynet, "h1", "a")
         up.send_signal(signal.SIGINT)
         assert up.wait() == 0
-    assert birth(holder) == ""
+    assert born_at(holder) == ""
     assert list((pynet.runtime / "pynet" / "testnets").iterdir()) == []
 
 
@@ -176,7 +176,7 @@ def test_up_of_a_standing_lab_changes_what_the_file_says_otherwise(
 
 def test_up_says_it_for_programs(pynet: Commands) -> None:
     first = json.loads(pynet("up", "two.yaml", "-d", "--check", "--json").stdout)
-    assert first["schema"] == "pynet.testnet.up/1"
+    assert first["schema"] == "pynet.testnet.up/2"
     assert (first["name"], first["stays"], first["changed"]) == ("two", True, None)
     assert [check["passed"] for check in first["checks"]] == [True, True]
     assert json.loads(pynet("up", "two.yaml", "--json").stdout)["changed"] == []
@@ -211,7 +211,7 @@ def test_outcomes_for_programs(pynet: Commands) -> None:
     (pynet.directory / "two.yaml").write_text(FAILING)
     said = pynet("check", "two.yaml", "--json", "--junit", "out.xml")
     document = json.loads(said.stdout)
-    assert (said.status, document["schema"]) == (1, "pynet.testnet.check/1")
+    assert (said.status, document["schema"]) == (1, "pynet.testnet.check/2")
     assert [check["passed"] for check in document["checks"]] == [False, True]
     (suite,) = ElementTree.parse(pynet.directory / "out.xml").getroot()
     assert (suite.get("name"), suite.get("tests"), suite.get("failures")) == ("two", "2", "1")
@@ -241,7 +241,7 @@ def test_what_is_wrong_with_a_file_is_a_line_each(pynet: Commands, command: str)
     ("arguments", "status", "said"),
     [
         (["up", "duel-stack"], 2, "no file 'duel-stack', and no topology of that name"),
-        (["up", "two.yaml", "--name", "a/b"], 1, "can't be a lab's name"),
+        (["up", "two.yaml", "--name", "a/b"], 2, "can't be a lab's name"),
         (["down"], 2, "give the names of labs, or --all"),
         (["down", "two", "--all"], 2, "give the names of labs, or --all"),
         (["down", "two"], 1, "no lab 'two' stands; `pynet testnet up FILE --detach` makes one"),
@@ -257,6 +257,18 @@ def test_mistakes_of_a_command_line(
     assert (answer.status, answer.stdout) == (status, "")
     assert answer.stderr.count("\n") == 1
     assert said in answer.stderr
+
+
+def test_validate_notes_what_is_often_not_meant(pynet: Commands) -> None:
+    said = pynet("validate", "overlapping-subnets")
+    assert said.status == 0
+    assert said.lines[-1] == "1 file, no mistakes"
+    (note,) = said.lines[:-1]
+    assert "overlapping-subnets.yaml:14: networks.web: it has containers on h1, h2, and" in note
+    assert note.startswith("note: ")
+    noted = json.loads(pynet("validate", "overlapping-subnets", "two.yaml", "--json").stdout)
+    assert noted["findings"] == []
+    assert [each["where"] for each in noted["notes"]] == ["networks.web"]
 
 
 def test_validate(pynet: Commands) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from standing_labs import PYNET, Commands
 
-from pynet.testnets.lab import Lab
-from pynet.testnets.standing import Door, Registry, Standing, birth
+from pynet.testnets.lab.births import born_at
+from pynet.testnets.lab.lab import Lab
+from pynet.testnets.standing.standing import Door, Registry, Standing
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def two(lab: Lab, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> Iterat
         name="two",
         file="two.yaml",
         pid=lab.pid,
-        born=birth(lab.pid),
+        born=born_at(lab.pid),
         since=time.time(),
         doors={
             "h1": Door(one.pid, one.inner_pid, user=user),
@@ -108,7 +109,7 @@ def test_it_does_not_outlive_a_killed_command(commands: Commands) -> None:
 def test_who_is_unknown_is_told_apart(commands: Commands) -> None:
     unknown = commands("exec", "tow", "h1", "--", "true")
     assert (unknown.status, unknown.stderr.count("\n")) == (1, 1)
-    assert "no lab 'tow' stands, did you mean 'two'?; there is two" in unknown.stderr
+    assert "no lab 'tow' stands; there is two, did you mean 'two'?" in unknown.stderr
     node = commands("exec", "two", "h3", "--", "true")
     assert (node.status, node.stderr) == (1, "pynet: lab two has no node 'h3'; it has h1, h2, c\n")
     assert commands("exec", "two", "h1").status == 2

@@ -7,7 +7,7 @@ from chains import CHAIN
 from cold_crashes import COMMANDS, PLUGINS, Crashes
 from executables import Executables
 
-from pynet.testnets.lab import Host
+from pynet.testnets.lab.lab import Host
 
 
 @pytest.mark.parametrize("plugin", PLUGINS)

@@ -23,7 +23,7 @@ from executables import (
     daemon,
 )
 
-from pynet.testnets.lab import Host
+from pynet.testnets.lab.lab import Host
 
 pytestmark = pytest.mark.usefixtures("c1")
 
@@ -101,16 +101,21 @@ def test_daemon_and_one_shots_on_one_attachment(host: Host, plugins: Executables
 # --- where the caller stands ----------------------------------------------------------
 
 
-def test_a_caller_in_another_mount_namespace_goes_one_shot(
+def test_a_mount_namespace_of_another_user_namespace_goes_one_shot(
     host: Host, plugins: Executables
 ) -> None:
-    elsewhere = ("unshare", "-m")
-    with daemon(host):
+    """The caller itself is in the daemon's user namespace, and may go where the daemon may not."""
+    maker = ["unshare", "-Urm", "sh", "-c", "echo $$; exec sleep 600"]
+    with daemon(host), host.popen(maker, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        pid = process.stdout.readline().decode().strip()
+        elsewhere = ("nsenter", "-t", pid, "-m")
         for command in ("ADD", "DEL"):
             refused = plugins.call(host, command, BRIDGE, prefix=elsewhere, **REQUIRE)
             assert refused.code == 11
-            assert "mount namespace" in refused.document["msg"]
+            assert "belongs to another user namespace" in refused.document["msg"]
             assert plugins.call(host, command, BRIDGE, prefix=elsewhere).status == 0
+        process.kill()
 
 
 IN_USER_NAMESPACE = """

@@ -23,6 +23,7 @@ from executables import (
     Executables,
     SlowIpam,
     all_fine,
+    asleep,
     at_once,
     containers,
     daemon,
@@ -33,7 +34,7 @@ from executables import (
     until,
 )
 
-from pynet.testnets.lab import Host
+from pynet.testnets.lab.lab import Host
 
 pytestmark = pytest.mark.usefixtures("c1")
 
@@ -80,6 +81,15 @@ def test_never_leaves_none_behind(host: Host, plugins: Executables) -> None:
     assert host.call(daemons) == []
 
 
+def test_never_in_the_launchers_own_file_is_the_same(
+    host: Host, plugins: Executables, tmp_path: Path
+) -> None:
+    silent = plugins.configured(tmp_path / "bin", "daemon=never")
+    for command in ("ADD", "DEL"):
+        assert silent.call(host, command, BRIDGE).status == 0
+    assert host.call(daemons) == []
+
+
 def test_a_daemon_of_another_version_is_done_without(host: Host, plugins: Executables) -> None:
     path = in_host(host, SOCKET)
     for command in ("ADD", "DEL"):
@@ -99,6 +109,7 @@ def test_a_daemon_killed_in_the_middle_of_an_add(
 ) -> None:
     number = points(host, "ADD", "bridge")[place]
     with daemon(host, PYNET_FAULT=str(number)) as pid:
+        asleep(pid)  # what is half reconciled at a death waits for the next daemon
         outcome = plugins.call(host, "ADD", BRIDGE)
         assert outcome.code == 11, outcome
         until(lambda: not Path(f"/proc/{pid}/fd").is_dir(), "it was not killed")
@@ -115,7 +126,8 @@ def test_a_daemon_killed_in_the_middle_of_a_del(
 ) -> None:
     assert plugins.call(host, "ADD", BRIDGE, **NEVER).status == 0
     number = points(host, "DEL", "bridge")[place]
-    with daemon(host, PYNET_FAULT=str(number)):
+    with daemon(host, PYNET_FAULT=str(number)) as pid:
+        asleep(pid)  # what is half reconciled at a death waits for the next daemon
         assert plugins.call(host, "DEL", BRIDGE).code == 11
     assert plugins.call(host, "DEL", BRIDGE, **NEVER).status == 0
 
@@ -147,6 +159,7 @@ def test_a_daemon_that_hangs_before_it_accepts_is_done_without(
     host: Host, plugins: Executables
 ) -> None:
     with daemon(host) as pid:
+        asleep(pid)  # or it is stopped with the store in its hands
         with stopped(pid):
             added = plugins.call(host, "ADD", BRIDGE, PYNET_ACCEPT_MS="100")
             assert added.status == 0
@@ -240,8 +253,10 @@ def test_a_newer_store_ends_it_and_is_left_alone(host: Host, plugins: Executable
 
 
 def set_schema(version: int) -> int:
+    """One that no older code may go on with; the one before."""
     with sqlite3.connect("/run/pynet/pynet.db") as store:
         (before,) = store.execute("PRAGMA user_version").fetchone()
         store.execute(f"PRAGMA user_version = {version}")
+        store.execute("UPDATE meta SET value = ? WHERE name = 'oldest'", (version,))
     store.close()
     return int(before)

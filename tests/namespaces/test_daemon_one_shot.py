@@ -14,6 +14,7 @@ from callers import CONFIG, SOURCES, serving
 
 from pynet.daemon import one_shot
 from pynet.daemon.call import Call, Reply
+from pynet.kernel.roots import OWN
 
 # `main` with another handler, and with an executable of ours in the daemon's place.
 ONE_SHOT = """
@@ -40,7 +41,7 @@ def test_a_call_tells_of_this_process(tmp_path: Path) -> None:
         seen.append((str(Path(f"/proc/self/fd/{call.host}").readlink()),
                      str(Path(f"/proc/self/fd/{call.sandbox}").readlink())))  # fmt: skip
         call.accepted()
-        assert (call.same_mounts, call.cancelled(), call.stderr) == (True, False, 2)
+        assert (call.root, call.cancelled(), call.stderr) == (OWN, False, 2)
         return Reply(0, call.stdin)
 
     netns = "/proc/self/ns/net"

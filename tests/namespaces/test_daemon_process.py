@@ -16,7 +16,7 @@ from callers import SOURCES, Caller, error_of, make_launcher, went_one_shot
 
 # The real process but for its handler: one word to say, or as many seconds to wait first.
 DAEMON = """
-import os, sys, time
+import os, signal, sys, threading, time
 from pynet.daemon.__main__ import Equipment, run
 from pynet.daemon.call import Reply
 from pynet.daemon.settings import settings
@@ -28,6 +28,8 @@ def handler(call):
     call.accepted()
     if killed == "after":
         os.kill(os.getpid(), 9)
+    if "TOLD" in call.environ:
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
     if "RAN" in call.environ:
         open(call.environ["RAN"], "w").close()
     os.write(call.stderr, b"working")
@@ -92,6 +94,14 @@ def test_a_stale_socket_is_replaced_and_sigterm_removes_ours(caller: Caller) -> 
     assert [path.name for path in caller.state.iterdir()] == []
 
 
+def test_a_sigterm_that_another_thread_is_given_ends_the_daemon(caller: Caller) -> None:
+    """As one may be that comes while the main thread is at another signal."""
+    with daemon(caller) as process:
+        wait_for(caller)
+        assert caller.run(TOLD="yes").stdout == served_by(process)
+        assert process.wait(20) == 0
+
+
 def test_sigterm_lets_a_request_in_flight_end_and_takes_no_other(caller: Caller) -> None:
     with daemon(caller) as process:
         wait_for(caller)
@@ -138,6 +148,7 @@ def test_a_request_that_was_given_up_is_not_run_by_a_daemon_that_wakes(caller: C
         wait_for(caller)
         ran = caller.folder / "ran"
         process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
         assert went_one_shot(caller.run(RAN=str(ran), PYNET_ACCEPT_MS="50"))
         process.send_signal(signal.SIGCONT)
         assert caller.run().stdout == served_by(process)
@@ -181,6 +192,44 @@ def test_a_daemon_whose_socket_was_replaced_leaves(caller: Caller) -> None:
             other.bind(str(caller.socket))
             assert process.wait(20) == 0
     assert caller.socket.exists()
+
+
+PACKAGE = """
+import os, pathlib
+import pynet.daemon.__main__ as main
+from pynet.daemon.installed import Installed
+main.installed = lambda: Installed(pathlib.Path(os.environ["PYNET_STATE_DIR"]).parent / "pynet")
+"""
+
+
+def test_a_daemon_whose_package_was_replaced_declines_and_leaves(caller: Caller) -> None:
+    record = caller.state.parent / "pynet_cni-0.1.0.dist-info" / "RECORD"
+    record.parent.mkdir()
+    record.touch()
+    with daemon(caller, code=PACKAGE + DAEMON) as process:
+        assert wait_for(caller) == served_by(process)
+        record.write_text("another")
+        ran = caller.folder / "ran"
+        assert went_one_shot(caller.run(RAN=str(ran)))
+        assert process.wait(20) == 0
+    assert not ran.exists()
+    assert not caller.socket.exists()
+
+
+def test_a_daemon_whose_package_was_removed_serves_until_it_looks(caller: Caller) -> None:
+    record = caller.state.parent / "pynet_cni-0.1.0.dist-info" / "RECORD"
+    record.parent.mkdir()
+    record.touch()
+    with daemon(caller, code=PACKAGE + DAEMON) as process:
+        wait_for(caller)
+        record.unlink()
+        assert caller.run().stdout == served_by(process)
+    record.touch()
+    hurry = "import pynet.daemon.server as s; s.LOOK_SECONDS = 0.2\n"
+    with daemon(caller, code=hurry + PACKAGE + DAEMON) as process:
+        wait_for(caller)
+        record.unlink()
+        assert process.wait(20) == 0
 
 
 def test_a_socket_from_systemd_is_served_and_left_to_it(caller: Caller) -> None:

@@ -7,18 +7,20 @@ some resources are missing."
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import sleep
 from typing import Any
 
+import bystanders
 import drive
+import lan
 import pytest
-from chains import CHAIN, Config, add_list, delete_list, with_result
+from chains import CHAIN, PARTS, Config, add_list, by_kernel, delete_list, with_result
 from drive import PLAIN_BRIDGE as BRIDGE
 from drive import Runtime
-from evidence import inside, nothing_left
+from evidence import inside, left, nothing_left
 from scenes import add, container, in_host, lines, run, whole
 
 CHAINS: dict[str, tuple[Config, ...]] = {
@@ -27,8 +29,18 @@ CHAINS: dict[str, tuple[Config, ...]] = {
     "loopback": (drive.LOOPBACK,),
     "host-local": (drive.HOST_LOCAL,),
     "static": (drive.STATIC,),
+    "host-device": (drive.HOST_DEVICE,),
+    "macvlan": (drive.MACVLAN,),
+    "macvlan with a leg": (drive.MACVLAN_LEG,),
+    "ptp": (drive.PTP,),
+    "tap": (drive.TAP,),
     "chain": CHAIN,
+    "limits": (BRIDGE, drive.BANDWIDTH),
+    "limits inside": (drive.MACVLAN, drive.LIMITED_INSIDE),
+    **{name: (drive.CONFIGS[name],) for name in drive.STACKED if name in drive.CONFIGS},
 }
+if "netkit" in PARTS:
+    CHAINS["netkit"] = PARTS["netkit"].plugins
 """The plugins of a network, in the order of their ADD."""
 OTHER_SUBNET: dict[str, Any] = {
     "host-local": {"type": "host-local", "subnet": "10.77.0.0/24"},
@@ -140,11 +152,15 @@ SITUATIONS: list[Callable[[Scene], None]] = [
     invalid_configuration,
     everything_at_once,
 ]
-each_chain = pytest.mark.parametrize("name", list(CHAINS))
+each_chain = pytest.mark.parametrize("name", by_kernel(CHAINS))
 
 
 def elsewhere(config: Config) -> Config:
-    """With other ports of the host, where it publishes any."""
+    """With other ports of the host, where it publishes any, in another VLAN, on another card."""
+    if config["type"] == "vlan":
+        return {**config, "vlanId": 8}
+    if config["type"] == "host-device":
+        return {**config, "device": lan.CARDS[1]}
     if config["type"] != "portmap":
         return config
     ports = config["runtimeConfig"]["portMappings"]
@@ -154,15 +170,18 @@ def elsewhere(config: Config) -> Config:
 
 def others(chain: tuple[Config, ...]) -> None:
     """Whom a DEL must leave alone: an administrator's links, a neighbour, a namesake."""
+    drive.ready(*(config["type"] for config in chain))
     run("ip link add veth0123456789a type veth peer name admin0")
     run("ip addr add 172.16.0.1/24 dev veth0123456789a")
     run("ip link set veth0123456789a up")
     run("ip link add admin-br type bridge")
+    bystanders.settle()
     add_list(tuple(map(elsewhere, chain)), container("c10"))
     add(STRANGER, replace(container("namesake"), container="c1"))
 
 
 def attached(chain: tuple[Config, ...]) -> Scene:
+    drive.ready(*(config["type"] for config in chain))
     runtime = container("c1")
     fresh = lines("c1")
     return Scene(chain, runtime, add_list(chain, runtime), fresh)
@@ -177,9 +196,21 @@ def deleted_twice(scene: Scene, baseline: set[str]) -> None:
     """Succeeds both times, and leaves what was there before."""
     for time in ("first", "second"):
         scene.delete()
-        now = outside(whole())
-        assert nothing_left(baseline, now) == [], time
-        assert baseline <= now, time
+        assert left_in_the_end(scene.chain, baseline) == [], time
+
+
+def left_in_the_end(chain: tuple[Config, ...], baseline: set[str]) -> list[str]:
+    """What is left once the kernel has taken down the links of a namespace that nothing keeps.
+
+    A device that was lent is one of them, and is made anew.
+    """
+    for _ in range(20):
+        drive.ready(*(config["type"] for config in chain))
+        found = nothing_left(baseline, outside(whole()))
+        if not found:
+            break
+        sleep(0.05)
+    return found
 
 
 @each_chain
@@ -214,7 +245,7 @@ INTACT = (nothing_is_wrong, no_namespace_given, no_result, other_subnet, invalid
 """The situations in which the container is as its ADD left it."""
 
 
-@pytest.mark.parametrize("name", sorted(drive.BEFORE))
+@pytest.mark.parametrize("name", sorted(drive.BEFORE.keys() & drive.CONFIGS.keys()))
 @in_host
 def test_a_chained_plugin_leaves_nothing_to_the_one_before_it(name: str) -> None:
     """Whose own DEL would take it along: here nobody but the chained plugin is told."""
@@ -233,7 +264,7 @@ def test_a_chained_plugin_leaves_nothing_to_the_one_before_it(name: str) -> None
             for _ in ("once", "and again"):
                 scene.delete()
                 now = whole()
-                assert nothing_left(baseline, outside(now)) == []
+                assert left(baseline, outside(now)) == []
                 assert neighbours <= now
             assert situation not in INTACT or inside("c1") == fresh
             assert not sandbox or lines("c1") == sandbox
@@ -269,12 +300,6 @@ def test_without_a_store_what_can_be_found_by_name_and_result_is_removed(name: s
         assert but_rows(whole()) == baseline
 
 
-BY_ADDRESS = {
-    "bridge-dual": {"masquerade"},
-    "chain": {"masquerade", "hairpin", "closed", "apart"}
-    | {"published", "published_any", "published_masquerade"},
-}
-"""The sets and maps in which only the address tells the container from its neighbours."""
 linked = pytest.mark.parametrize("name", ["bridge-dual", "chain"])
 
 
@@ -298,7 +323,7 @@ def test_without_a_store_and_a_namespace(name: str, also: Callable[[Scene], None
 @linked
 @pytest.mark.parametrize("change", [no_result, invalid_configuration, other_subnet])
 @in_host
-def test_without_a_store_and_a_result_the_link_and_its_guard_go(
+def test_without_a_store_and_a_result_all_of_it_goes(
     name: str, change: Callable[[Scene], None]
 ) -> None:
     others(CHAINS[name])
@@ -308,9 +333,7 @@ def test_without_a_store_and_a_result_the_link_and_its_guard_go(
     change(scene)
     scene.result = {}
     scene.delete()
-    left = nothing_left(baseline, but_rows(whole()))
-    assert {line.split()[0] for line in left} == {"element"}
-    assert {re.sub("[46]", "", line.split()[1]) for line in left} == BY_ADDRESS[name]
+    assert but_rows(whole()) == baseline
 
 
 @in_host

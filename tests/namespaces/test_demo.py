@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
-from pynet.testnets.demo import PUBLISHED
+from pynet.testnets.demo.demo import PUBLISHED
+
+TREE = Path(__file__).parents[2]
 
 
 def test_it_comes_to_its_end(tmp_path: Path) -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "pynet.testnets.demo"],
+        [sys.executable, TREE / "scripts/demo.py"],
         capture_output=True,
         text=True,
         env={**os.environ, "TMPDIR": str(tmp_path)},

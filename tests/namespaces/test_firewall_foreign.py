@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 from crashes import kills
@@ -15,11 +17,11 @@ from published import start_servers
 from reachability import HOST, OUTSIDE, PORT, Site, reached
 from scenes import in_host, run
 
-from pynet.kernel import programs
-from pynet.kernel.nft_table import Table
+from pynet.kernel.foreign import programs
+from pynet.kernel.nft.table import Table
 from pynet.model.forwarding import Blocker
 from pynet.model.resources import SharedElement
-from pynet.testnets.lab import Host, Lab
+from pynet.testnets.lab.lab import Host, Lab
 
 VARIANTS = ("nft", "legacy")
 BOTH = ("iptables", "ip6tables")
@@ -124,7 +126,8 @@ def test_a_firewall_that_comes_and_goes_is_noticed_by_the_daemon(lab: Lab) -> No
         assert ours() == []
         tables(host, "nft", "-P FORWARD DROP")
         until(lambda: jumps() == ["-A FORWARD"] * 2, "a policy is not noticed")
-        assert {"-A PYNET-FORWARD -i cni0", "-A PYNET-FORWARD -i cni1"} <= set(ours())
+        out = {"-A PYNET-FORWARD -i cni0", "-A PYNET-FORWARD -i cni1"}
+        until(lambda: out <= set(ours()), "nobody is let out")
         assert reached(site.ask("itself", "tcp", OUTSIDE["v4"], 80))
         docker("nft", host)
         until(lambda: jumps() == ["-A DOCKER-USER"] * 2, "Docker's chain is not noticed")
@@ -227,7 +230,7 @@ def test_a_host_without_other_firewalls_runs_no_program(
         raise AssertionError("a program was run")
 
     monkeypatch.setattr(programs, "run", none)
-    monkeypatch.setattr("pynet.kernel.iptables.run", none)
+    monkeypatch.setattr("pynet.kernel.foreign.iptables.run", none)
     site = Site.of(lab, "isolated")
     for served in site.all:
         site.succeed("CHECK", served)
@@ -273,12 +276,96 @@ def test_others_chains_are_read_again_when_others_change_them(pair: Pair) -> Non
         plain = Blocker("ip filter FORWARD", 4, "iptables-nft", "FORWARD")
         assert foreign.blockers() == (plain,)
         pair.run(pair.host, "iptables-nft", "-N", "DOCKER-USER")
+        assert foreign.blockers() == (plain,), "no packet comes by there"
+        pair.run(pair.host, "iptables-nft", "-A", "FORWARD", "-j", "DOCKER-USER")
         assert [one.chain for one in foreign.blockers()] == ["DOCKER-USER"]
         pair.run(pair.host, "iptables-nft", "-P", "FORWARD", "ACCEPT")
         assert foreign.blockers() == ()
         pair.run(pair.host, "ip6tables-legacy", "-P", "FORWARD", "DROP")
         legacy = Blocker("ip6tables-legacy FORWARD", 6, "ip6tables-legacy", "FORWARD")
         assert foreign.blockers() == (legacy,)
+        read = foreign._read
+        assert foreign.blockers() == (legacy,) and foreign._read is read, "counters are no change"
+        pair.run(pair.host, "ip6tables-legacy", "-P", "FORWARD", "ACCEPT")
+        assert foreign.blockers() == ()
+    finally:
+        table.close()
+    left = [file.resolve().name for file in Path("/proc/self/fd").iterdir()]
+    assert not [name for name in left if name.endswith("_tables_names")]
+
+
+@pytest.mark.parametrize(
+    ("variant", "where"), [("legacy", "iptables-legacy FORWARD"), ("nft", "ip filter FORWARD")]
+)
+def test_where_its_program_is_not_installed_it_is_known_and_nothing_is_asked_of_it(
+    pair: Pair, variant: str, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for policy in ("ACCEPT", "DROP"):
+        pair.run(pair.host, f"iptables-{variant}", "-P", "FORWARD", policy)
+        with monkeypatch.context() as patch:
+            patch.setattr(programs, "_DIRECTORIES", ())
+            table = Table(pair.host)
+            try:
+                lacking = "iptables-legacy" if variant == "legacy" else "iptables"
+                known = (Blocker(where, 4, lacking=lacking),) if policy == "DROP" else ()
+                assert table.foreign.blockers() == known
+            finally:
+                table.close()
+    pair.run(pair.host, f"ip6tables-{variant}", "-P", "FORWARD", "DROP")
+    monkeypatch.setattr(programs, "_DIRECTORIES", ())
+    table = Table(pair.host)
+    try:
+        assert {one.family for one in table.foreign.blockers() if one.lacking} == {4, 6}
+    finally:
+        table.close()
+
+
+DROPPING = "add table ip x; add chain ip x c { type filter hook forward priority 0; policy drop; }"
+"""What somebody else does, in one transaction."""
+
+
+class Gate:
+    """A lock before which, once, something else gets its turn."""
+
+    def __init__(self, lock: threading.Lock, meanwhile: Callable[[], object]) -> None:
+        self._lock = lock
+        self._meanwhile: Callable[[], object] | None = meanwhile
+
+    def __enter__(self) -> None:
+        meanwhile, self._meanwhile = self._meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def test_a_change_of_our_own_while_others_are_looked_at_hides_none_of_theirs(pair: Pair) -> None:
+    table = Table(pair.host)
+    try:
+        table.make(["inet"])
+        sock = table.foreign._socket
+        element = SharedElement(set="closed4", item=("10.1.0.2",))
+        sock._lock = Gate(sock._lock, lambda: table.create([element]))  # type: ignore[assignment]
+        assert table.foreign.blockers() == ()
+        pair.run(pair.host, "nft", DROPPING)
+        assert table.foreign.blockers() == (Blocker("ip x c", 4),)
+    finally:
+        table.close()
+
+
+def test_what_we_put_in_a_second_time_hides_nothing_of_others(pair: Pair) -> None:
+    """nf_tables counts no transaction that changes nothing."""
+    table = Table(pair.host)
+    try:
+        table.make(["inet"])
+        element = SharedElement(set="closed4", item=("10.1.0.2",))
+        table.create([element])
+        assert table.foreign.blockers() == ()
+        table.create([element])
+        pair.run(pair.host, "nft", DROPPING)
+        assert table.foreign.blockers() == (Blocker("ip x c", 4),)
     finally:
         table.close()
 

@@ -15,7 +15,7 @@ from published import FAMILIES, V4
 from reachability import HOST, OUTSIDE, PLACES, PORT, Site, reached
 
 import pynet
-from pynet.testnets.lab import Forked, Lab
+from pynet.testnets.lab.lab import Forked, Lab
 
 POLICIES = ("open", "same-bridge", "isolated")
 PAGE = Path(pynet.__file__).resolve().parent / "docs" / "plugins" / "firewall.md"

@@ -11,7 +11,7 @@ import pytest
 from executables import daemon, until
 from reachability import OUTSIDE, Site, reached
 
-from pynet.testnets.lab import Host, Lab, Process
+from pynet.testnets.lab.lab import Host, Lab, Process
 
 DOCKER = "/run/docker-test"
 BUS = """<busconfig>
@@ -69,6 +69,10 @@ def start_firewalld(lab: Lab, host: Host, folder: Path) -> Process:
     host.run(["mkdir", "-p", "/run/dbus", "/run/firewalld"])
     start(lab, host, "dbus-daemon", f"--config-file={folder}/bus.conf", "--nofork")
     until(lambda: succeeds(host, "test", "-S", "/run/dbus/system_bus_socket"), "no bus")
+    return run_firewalld(lab, host)
+
+
+def run_firewalld(lab: Lab, host: Host) -> Process:
     firewalld = start(lab, host, "firewalld", "--nofork", "--nopid")
     until(lambda: succeeds(host, "firewall-cmd", "--state"), "firewalld does not answer")
     return firewalld
@@ -109,9 +113,12 @@ def test_dockerd_that_comes_later_and_goes_again(lab: Lab) -> None:
     """The daemon lets those through who are attached already, as long as they need it."""
     need(dockerd="docker.io", docker="docker.io")
     site = Site.of(lab)
-    # Where forwarding is on already dockerd drops nothing: as before the first container.
-    site.host.run(["sysctl", "-w", "net.ipv4.ip_forward=0"])
+    forwarding_off = ["sysctl", "-w", "net.ipv4.ip_forward=0"]
+    site.host.run(forwarding_off)
     with daemon(site.host):
+        until(lambda: forwards(site.host), "a daemon that starts does not mend forwarding")
+        # Where forwarding is on already dockerd drops nothing: as before the first container.
+        site.host.run(forwarding_off)
         dockerd = start_docker(lab, site.host)
         assert "-P FORWARD DROP" in filter_table(site.host)
         until(lambda: "pynet: cni1" in filter_table(site.host), "dockerd is not noticed")
@@ -124,6 +131,11 @@ def test_dockerd_that_comes_later_and_goes_again(lab: Lab) -> None:
         until(lambda: "pynet" not in filter_table(site.host).lower(), "ours is left in its chains")
         assert "-N DOCKER-USER" in filter_table(site.host)
         assert site.ways_through()
+
+
+def forwards(host: Host) -> bool:
+    said = host.run(["sysctl", "-n", "net.ipv4.ip_forward"], stdout=subprocess.PIPE).stdout
+    return bool(said.strip() == b"1")
 
 
 @pytest.mark.real_root

@@ -10,7 +10,7 @@ from typing import Any
 import drive
 import pytest
 from drive import Runtime
-from evidence import nothing_left, rest
+from evidence import nothing_left, rest, rows
 from pools import BASE, Config, given
 from scenes import add, container, in_host, lines, refused, succeed, the_error
 
@@ -91,6 +91,22 @@ def test_a_foreign_failure_is_passed_on_and_all_is_undone() -> None:
     refused(103, "whereabouts|something of ours", "ADD", wanted, with_plugins("c3"))
     Path("/run/foreign.ADD").write_text("Segmentation fault")
     refused(103, "whereabouts|exit status 1", "ADD", wanted, with_plugins("c4"))
+
+
+@in_host
+def test_who_refuses_has_given_nothing_that_would_hold_the_container() -> None:
+    """An old plugin, for one, that knows nothing of the configuration's version."""
+    wanted = foreign()
+    add(wanted, with_plugins("c2"))
+    calls()
+    for command in ("ADD", "DEL"):
+        Path(f"/run/foreign.{command}").write_text('{"code": 1, "msg": "incompatible versions"}')
+    one = with_plugins("c1")
+    for _ in range(2):
+        refused(1, "incompatible versions", "ADD", wanted, one)
+        assert calls() == ["ADD", "DEL"]
+    succeed("DEL", {**wanted, "ipam": {}}, one)
+    assert calls() == []
 
 
 @pytest.mark.parametrize(
@@ -192,3 +208,15 @@ def test_host_local_under_somebody_elses_main_plugin() -> None:
     call("STATUS")
     call("DEL", json.dumps({**wanted, "prevResult": told}).encode())
     assert nothing_left(before, rest()) == []
+
+
+@pytest.mark.parametrize("result", ["[" * 100_000, "[]", "x" * (9 << 20)])
+@in_host
+def test_what_is_no_result_is_its_error(result: str) -> None:
+    wanted, one = foreign(), with_plugins()
+    Path("/run/foreign.result").write_text(result)
+    outcome = drive.call("ADD", wanted, one)
+    assert outcome.code == 103, outcome.stdout[:500]
+    assert len(outcome.stdout) < 2000
+    succeed("DEL", wanted, one)
+    assert rows() == set()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from pynet.testnets import Net, gallery
-from pynet.testnets.fixtures import Source
+from pynet.testnets.fixtures.fixtures import Source
 
 
 @pytest.mark.parametrize("name", gallery.names())

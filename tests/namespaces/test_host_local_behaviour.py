@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,18 @@ import pytest
 from drive import Runtime
 from pools import DUAL, SMALL, Config, config, given, ranges, runtime
 from pools import any_namespace as any_namespace
-from scenes import add, container, in_host, lines, refused, run, succeed, the_error, wait_for
+from scenes import (
+    add,
+    container,
+    in_host,
+    lines,
+    refused,
+    run,
+    stderr_of,
+    succeed,
+    the_error,
+    wait_for,
+)
 
 # --- ranges ---------------------------------------------------------------------
 
@@ -35,7 +47,9 @@ def test_bounds_and_gateway() -> None:
     assert given(add(wanted, runtime(1))) == ["10.1.0.10/24"]
     result = add(wanted, runtime(2))
     assert result["ips"] == [{"address": "10.1.0.12/24", "gateway": "10.1.0.11"}]
-    refused(50, "no IP addresses available|web|10.1.0.10-10.1.0.12", "ADD", wanted, runtime(3))
+    remedies = "pynet inspect web|pynet detach CONTAINER web|pynet cni gc web --yes"
+    said = f"no IP addresses available|10.1.0.10-10.1.0.12|{remedies}"
+    refused(50, said, "ADD", wanted, runtime(3))
 
 
 @in_host
@@ -222,6 +236,20 @@ def test_the_container_of_a_lease_taken_over_keeps_its_address() -> None:
     assert not file.exists()
 
 
+@pytest.mark.parametrize("command", ["ADD", "DEL"])
+@in_host
+def test_leases_that_can_not_be_read_hold_no_container(command: str) -> None:
+    """Not after an ADD that failed for it, nor where there was none."""
+    directory = Path("/run/leases/web")
+    directory.mkdir(parents=True)
+    os.mkfifo(directory / "lock")
+    wanted = config(subnet="10.1.0.0/29", dataDir="/run/leases")
+    if command == "ADD":
+        refused(5, f"{directory}/lock", "ADD", wanted, runtime(1))
+    said = stderr_of(lambda: succeed("DEL", wanted, runtime(1)))
+    assert f"it stays: leases in {directory}/lock can't be read" in said
+
+
 @in_host
 def test_a_data_dir_is_a_pool_of_its_own() -> None:
     one, two = (config(subnet="10.1.0.0/29", dataDir=f"/run/{name}") for name in ("a", "b"))
@@ -238,6 +266,17 @@ def test_check() -> None:
     drop_leases()
     error = the_error(drive.call("CHECK", DUAL, runtime()))
     assert error["code"] == 101 and "10.1.0.2" in error["msg"] and "fd00:1::2" in error["msg"]
+
+
+@in_host
+def test_check_of_who_has_no_address() -> None:
+    add(DUAL, runtime(2))
+    error = the_error(drive.call("CHECK", DUAL, runtime()))
+    assert error["code"] == 101 and "an address of pool" in error["msg"]
+    add(DUAL, runtime())
+    succeed("CHECK", DUAL, runtime())
+    succeed("DEL", DUAL, runtime())
+    assert the_error(drive.call("CHECK", DUAL, runtime()))["code"] == 101
 
 
 def drop_leases() -> None:

@@ -32,7 +32,7 @@ from intrusions import INTRUSIONS
 from scenes import BROADCAST, add, container, in_host, run, succeed, the_error
 
 import pynet
-from pynet.testnets.lab import DiedBySignal, Host
+from pynet.testnets.lab.lab import DiedBySignal, Host
 
 PAGES = Path(pynet.__file__).resolve().parent / "docs" / "plugins"
 KEYS: dict[str, dict[str, bool]] = {
@@ -86,12 +86,29 @@ def test_every_attempt_of_the_table(keys: str) -> None:
     assert list(differences(ATTEMPTS, KEYED, keys, Scene(**KEYS[keys]))) == []
 
 
+@pytest.mark.parametrize("keys", ["neither", "both"])
+@in_host
+def test_every_attempt_on_a_bridge_that_was_there(keys: str) -> None:
+    """Somebody else has made it: what the page says of that is all that is different."""
+    scene = Scene(theirs=True, **KEYS[keys])
+    assert "no_linklocal_learn 0" in run("ip -d link show cni0")
+    table = KEYED | {"get it by way of `01:80:c2:00:00:0e`": dict.fromkeys(KEYS, True)}
+    assert list(differences(ATTEMPTS, table, keys, scene)) == []
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 @in_host
 def test_every_intrusion_of_the_table(policy: str) -> None:
     scene = Scene()
     scene.firewall(scene.good, policy)
     assert list(differences(INTRUSIONS, GUARDED, policy, scene)) == []
+
+
+@in_host
+def test_every_intrusion_on_a_bridge_that_was_there() -> None:
+    scene = Scene(theirs=True)
+    scene.firewall(scene.good, "isolated")
+    assert list(differences(INTRUSIONS, GUARDED, "isolated", scene)) == []
 
 
 @in_host
@@ -141,14 +158,19 @@ def test_it_is_accept_ra_that_keeps_routers_off() -> None:
 # --- who is honest is not disturbed -------------------------------------------------------
 
 
+@pytest.mark.parametrize("keys", ["macspoofchk", "ipspoofchk", "both"])
 @in_host
-def test_what_an_honest_container_sends_arrives() -> None:
-    scene = Scene(**BOTH)
+def test_what_an_honest_container_sends_arrives(keys: str) -> None:
+    scene = Scene(**KEYS[keys])
     bad, friend = scene.bad, scene.friend
     mine, group = bad.address, solicited_node(bad.address[6])
     dhcp = udp("0.0.0.0", "255.255.255.255", b"discover", 67, 68)
+    dhcp6 = udp(bad.link_local, "ff02::1:2", b"solicit", 547, 546)
+    name = udp(mine[4], "224.0.0.251", b"who is it", 5353, 5353)
     for what, where, packet, kind in (
         ("a DHCP request", BROADCAST, dhcp, 0),
+        ("a DHCPv6 request", multicast_mac("ff02::1:2"), dhcp6, 0),
+        ("a question by mDNS", multicast_mac("224.0.0.251"), name, 0),
         ("an ARP probe", BROADCAST, arp(1, (bad.mac, "0.0.0.0"), (bad.mac, mine[4])), ARP),
         ("an ARP announcement", BROADCAST, arp(1, (bad.mac, mine[4]), (bad.mac, mine[4])), ARP),
         ("DAD", multicast_mac(group), solicit(NONE, group, mine[6]), 0),

@@ -128,6 +128,29 @@ def test_what_static_refuses(wanted: Config, words: str) -> None:
     refused(7, words, "ADD", wanted, runtime())
 
 
+@pytest.mark.parametrize("version", ["0.1.0", "0.2.0"])
+@in_host
+def test_old_versions_have_one_static_address_a_family(version: str) -> None:
+    old = {**static(FIXED, {"address": "10.9.0.6/24"}), "cniVersion": version}
+    refused(7, f"ipam.addresses|{version}|more than one IPv4", "ADD", old, runtime())
+
+
+@pytest.mark.parametrize("wanted", [config(subnet="10.1.0.0/24"), static(FIXED)])
+@pytest.mark.parametrize("netns", ["/run/netns/none", "/etc/hostname", "anything"])
+@in_host
+def test_who_only_leases_needs_no_namespace(wanted: Config, netns: str) -> None:
+    asking = Runtime("host-local", netns)
+    assert len(add(wanted, asking)["ips"]) == 1
+    succeed("CHECK", wanted, asking)
+    succeed("DEL", wanted, asking)
+
+
+@in_host
+def test_of_an_ipv6_destination_the_network_counts() -> None:
+    asked = config(subnet="10.1.0.0/24", routes=[{"dst": "3ffe:ffff:0:01ff::1/64"}])
+    assert add(asked, runtime())["routes"] == [{"dst": "3ffe:ffff:0:1ff::/64"}]
+
+
 @in_host
 def test_a_bridge_with_static_addresses() -> None:
     wanted = {

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from pair import Pair
 
+from pynet.kernel.kinds import addresses as handlers
+from pynet.kernel.netlink import addresses
+from pynet.kernel.netlink.rtnl import Operation
 from pynet.kernel.world import KernelWorld
 from pynet.model.errors import KernelError
 from pynet.model.query import AddressesOn
@@ -83,9 +87,48 @@ def test_an_address_is_made_once_verified_and_removed(world: KernelWorld, pair: 
         world.delete([(resource, None)])
         assert not world.exists(resource)
         (drift,) = world.verify(resource)
-        assert str(drift) == f"eth0: address {text} is missing, should be there"
+        assert str(drift) == f"eth0: address {text} is missing"
         world.delete([(resource, None)])
     assert not world.exists(inside("10.1.0.2/16"))
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        ("10.7.0.1/32", "10.7.0.2/32"),
+        ("2001:db8:7::1/64", "2001:db8:7::2/64"),
+        ("10.7.0.2/24", "10.7.0.3/24"),  # neither is the first of its subnet
+    ],
+)
+def test_what_others_remove_at_the_same_time_stays_removed(
+    world: KernelWorld, pair: Pair, monkeypatch: pytest.MonkeyPatch, mine: str, theirs: str
+) -> None:
+    """Between the look at what is there and the removal of ours."""
+    if mine.endswith("/24"):
+        world.create([inside("10.7.0.1/24")])
+    world.create([inside(mine), inside(theirs)])
+    before = set(shown_addresses(pair, pair.sandbox, "eth0"))
+
+    def removed(index: int, name: str, cidr: str) -> Operation:
+        pair.run(pair.sandbox, "ip", "address", "del", theirs, "dev", "eth0")
+        return addresses.removed(index, name, cidr)
+
+    monkeypatch.setattr(
+        handlers, "addresses", SimpleNamespace(**{**vars(addresses), "removed": removed})
+    )
+    world.delete([(inside(mine), None)])
+    assert set(shown_addresses(pair, pair.sandbox, "eth0")) == before - {mine, theirs}
+
+
+def test_others_of_the_subnet_stay_when_its_first_address_is_removed(
+    world: KernelWorld, pair: Pair
+) -> None:
+    """The kernel would take them with it."""
+    listed = [inside(f"10.7.0.{n}/24") for n in range(1, 5)]
+    world.create(listed)
+    world.delete([(listed[0], None), (listed[2], None)])
+    found = {one for one in shown_addresses(pair, pair.sandbox, "eth0") if one.startswith("10.7")}
+    assert found == {"10.7.0.2/24", "10.7.0.4/24"}
 
 
 def test_an_address_of_no_interface_says_which_is_missing(world: KernelWorld) -> None:
@@ -212,7 +255,7 @@ def test_a_gateway_that_can_not_be_reached_is_an_error_in_the_kernels_words(
 ) -> None:
     with pytest.raises(
         KernelError,
-        match=r"`ip route append 0.0.0.0/0 via 192.0.2.1 dev eth0` in /run/netns/c1: .*gateway",
+        match=r"`ip route prepend 0.0.0.0/0 via 192.0.2.1 dev eth0` in /run/netns/c1: .*gateway",
     ):
         world.create([through("0.0.0.0/0", "192.0.2.1")])
 

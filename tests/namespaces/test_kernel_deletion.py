@@ -7,10 +7,10 @@ import threading
 import pytest
 from pair import Pair
 
-from pynet.kernel import deletion, links
-from pynet.kernel.deletion import Deleter, Helpers
-from pynet.kernel.netlink import messages
-from pynet.kernel.rtnl_socket import Socket
+from pynet.kernel.netlink import deletion, links
+from pynet.kernel.netlink.deletion import Deleter, Helpers
+from pynet.kernel.netlink.packed import messages
+from pynet.kernel.netlink.rtnl_socket import Socket
 from pynet.kernel.warm import Warm
 from pynet.model.errors import KernelError
 from pynet.model.resources import Bridge, BridgePort, LinkUp, Veth
@@ -101,14 +101,8 @@ def test_a_link_that_went_by_itself_is_no_error_and_a_refusal_is_one(pair: Pair)
         deleter.delete(pair.host, "the host", 1, "lo")
 
 
-def test_where_announcements_are_lost_the_end_of_the_request_counts(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """More announcements than the receive buffer holds: the kernel drops the rest."""
-    with pair.world() as world:
-        world.create([veth(1)])
-    other = Socket.inside(pair.host, "h")
-    index = links.required(other, "veth1").index
+def flooded(other: Socket) -> type[Socket]:
+    """Sockets with more announcements than their buffer holds: the kernel drops the rest."""
 
     class Flooded(Socket):
         def __init__(self, where: str, *, groups: int = 0) -> None:
@@ -116,8 +110,28 @@ def test_where_announcements_are_lost_the_end_of_the_request_counts(
             for _ in range(500 if groups else 0):
                 other.transact(links.up("lo"), links.down("lo"))
 
+    return Flooded
+
+
+def test_where_announcements_are_lost_a_refusal_is_seen_by_what_is_still_there(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Socket.inside(pair.host, "h")
+    monkeypatch.setattr(deletion, "Socket", flooded(other))
+    with pytest.raises(KernelError, match="had no effect"):
+        Deleter().delete(pair.host, "the host", 1, "lo")
+    other.close()
+
+
+def test_where_announcements_are_lost_the_end_of_the_request_counts(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pair.world() as world:
+        world.create([veth(1)])
+    other = Socket.inside(pair.host, "h")
+    index = links.required(other, "veth1").index
     asked: list[int] = []
-    monkeypatch.setattr(deletion, "Socket", Flooded)
+    monkeypatch.setattr(deletion, "Socket", flooded(other))
     by_index = links.by_index
     monkeypatch.setattr(links, "by_index", lambda s, i: (asked.append(i), by_index(s, i))[1])
     Deleter().delete(pair.host, "h", index, "veth1")

@@ -10,7 +10,7 @@ import pytest
 from pair import Pair, in_thread, new_namespace, open_files
 
 from pynet.kernel import namespaces
-from pynet.kernel.rtnl_socket import Socket
+from pynet.kernel.netlink.rtnl_socket import Socket
 from pynet.model.errors import Code, NamespaceError
 
 
@@ -66,6 +66,27 @@ def test_a_thread_comes_back_from_a_namespace_even_past_an_error(pair: Pair) -> 
                 assert namespaces.is_current(pair.sandbox)
             assert namespaces.is_current(pair.host)
             raise ZeroDivisionError
+        assert namespaces.is_current(home)
+    finally:
+        os.close(home)
+
+
+def test_a_thread_comes_back_once_there_is_memory_for_it(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, setns = namespaces.own(), namespaces.setns
+    missing = [errno.ENOMEM] * 3
+
+    def short(fd: int) -> None:
+        if missing:
+            number = missing.pop()
+            raise OSError(number, os.strerror(number))
+        setns(fd)
+
+    try:
+        with namespaces.entered(pair.host):
+            monkeypatch.setattr(namespaces, "setns", short)
+        assert not missing
         assert namespaces.is_current(home)
     finally:
         os.close(home)

@@ -9,9 +9,9 @@ from pynet.kernel import namespaces, sysctls
 from pynet.kernel.procfs import Procfs
 from pynet.kernel.world import KernelWorld
 from pynet.model.errors import ConfigError, KernelError
-from pynet.model.query import SysctlValue
+from pynet.model.query import HasIpv6, SysctlValue
 from pynet.model.resources import Forwarding, Sysctl
-from pynet.testnets.lab import Host
+from pynet.testnets.lab.lab import Host
 
 FORWARD = "ipv4/ip_forward"
 
@@ -112,6 +112,14 @@ def test_both_spellings_of_a_key_are_answered(world: KernelWorld) -> None:
     assert world.look(SysctlValue("ipv4/conf")) is None
     assert sysctls.path("ipv4.conf.eth0/100.rp_filter").endswith("/ipv4/conf/eth0.100/rp_filter")
     assert sysctls.path("ipv4/conf/eth0.100/rp_filter").endswith("/ipv4/conf/eth0.100/rp_filter")
+
+
+def test_whether_a_link_has_ipv6_is_told_without_its_sysctl(world: KernelWorld, pair: Pair) -> None:
+    assert world.look(HasIpv6("lo", "sandbox"))
+    sysctls.write(pair.sandbox, "ipv6/conf/lo/disable_ipv6", "1")
+    assert not world.look(HasIpv6("lo", "sandbox"))
+    assert world.look(HasIpv6("lo"))
+    assert not world.look(HasIpv6("no-such-link", "sandbox"))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import statistics
@@ -15,11 +16,13 @@ import pytest
 from pair import Pair, new_namespace, open_files
 
 from pynet.kernel.census import census, difference
-from pynet.kernel.kinds import HANDLERS
+from pynet.kernel.kinds.registry import HANDLERS
+from pynet.kernel.roots import Root
 from pynet.kernel.warm import Warm
 from pynet.kernel.world import KernelWorld
 from pynet.model import resources as kinds
 from pynet.model.errors import CniError, NamespaceError, TableMissing
+from pynet.model.owner import Owner
 from pynet.model.query import REPLACED, FileText, LinkNamed, PluginBinary, ReplacedBinary
 from pynet.model.resource import Lease, Resource, Unknown
 
@@ -117,11 +120,13 @@ def test_elements_need_the_table_and_a_rebuilt_table_holds_them(pair: Pair, warm
     prefix = kinds.MasqueradePrefix(family=4, length=24)
     network = kinds.SharedElement(set="network4_24", item=("10.1.0.0", "10.1.0.0"))
     element = kinds.Element(set="masquerade4", item=("10.1.0.2",))
+    owner = Owner(boot="0" * 32, store="1" * 32, directory="/run/pynet", device=5)
     for world in (pair.world(), pair.world(warm=warm)):
         with world:
             with pytest.raises(TableMissing):
                 world.create([element])
-            world.rebuild([prefix, network])
+            assert not world.rebuild([prefix, network], owner)
+            assert [one.owner for one in world.tables()] == [owner]
             assert not world.exists(element)
             world.create([element])
             for resource in (prefix, network, element):
@@ -161,13 +166,35 @@ def test_a_visit_finds_the_recorded_sandbox_and_no_other(pair: Pair, tmp_path: P
         KernelWorld(pair.host, other, netns="", our_plugins=frozenset()) as world,
         pair.world() as right,
     ):
-        assert world.visiting(path, right.sandbox).sandbox == right.sandbox
-        assert world.visiting(path, world.sandbox).sandbox == ""
-        assert world.visiting(str(tmp_path), right.sandbox).sandbox == ""
-        assert world.visiting(str(tmp_path / "gone"), right.sandbox).sandbox == ""
-        assert world.visiting("", "").sandbox == ""
-        assert world.visiting(path, right.sandbox).look(LinkNamed("lo", "sandbox")) is not None
+        for where, cookie, found in (
+            (path, right.sandbox, right.sandbox),
+            (path, world.sandbox, ""),
+            (str(tmp_path), right.sandbox, ""),
+            (str(tmp_path / "gone"), right.sandbox, ""),
+            ("", "", ""),
+        ):
+            with world.visiting(where, cookie) as visited:
+                assert visited.sandbox == found
+        before = open_files()
+        for _ in range(3):
+            with world.visiting(path, right.sandbox) as visited:
+                assert visited.look(LinkNamed("lo", "sandbox")) is not None
+        assert open_files() == before
     os.close(other)
+
+
+def test_what_cant_be_looked_at_for_want_of_a_descriptor_is_not_gone(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with pair.world() as world:
+        monkeypatch.setattr(Root, "network_namespace", refuse)
+        with pytest.raises(OSError, match="Too many open files"):
+            world.reaches("/run/netns/c1", "1")
+        with pytest.raises(OSError, match="Too many open files"):
+            world.visiting("/run/netns/c1", "1")
 
 
 def test_a_closed_world_leaves_no_descriptor_and_no_sandbox_behind(pair: Pair, warm: Warm) -> None:
@@ -177,7 +204,8 @@ def test_a_closed_world_leaves_no_descriptor_and_no_sandbox_behind(pair: Pair, w
     before = open_files()
     for _ in range(3):
         with pair.world(warm=warm) as world:
-            world.visiting(f"/proc/self/fd/{pair.sandbox}", world.sandbox)
+            with world.visiting(f"/proc/self/fd/{pair.sandbox}", world.sandbox):
+                pass
             for resource in attachment(1):
                 world.verify(resource)
     assert open_files() <= before

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from lab_census import lab_processes
 
-from pynet.testnets import holder
-from pynet.testnets.internet import HOST_ADDRESSES, Internet
-from pynet.testnets.lab import CommandFailed, DiedBySignal, Forked, Host, Lab, LabError
+from pynet.testnets.lab import holder
+from pynet.testnets.lab.internet import HOST_ADDRESSES, Internet
+from pynet.testnets.lab.lab import CommandFailed, DiedBySignal, Forked, Host, Lab, LabError
 
 PR_SET_DUMPABLE = 4
 SOURCES = Path(__file__).parents[2] / "src"
@@ -83,7 +83,7 @@ def test_nothing_is_left_when_the_holder_is_killed() -> None:
 
 def test_nothing_is_left_when_the_maker_is_killed() -> None:
     program = (
-        "from pynet.testnets.lab import Lab; lab = Lab(); host = lab.host('h1');"
+        "from pynet.testnets.lab.lab import Lab; lab = Lab(); host = lab.host('h1');"
         "print(lab.pid, host.pid, flush=True); host.run(['sleep', '1000'])"
     )
     maker = subprocess.Popen(
@@ -94,6 +94,7 @@ def test_nothing_is_left_when_the_maker_is_killed() -> None:
     with maker:
         assert maker.stdout is not None
         pids = maker.stdout.readline().split()
+        assert len(pids) == 2
         maker.kill()
     wait_until(lambda: not any(Path(f"/proc/{int(pid)}/exe").exists() for pid in pids))
 
@@ -131,6 +132,12 @@ def test_wired_hosts_reach_each_other_at_once(lab: Lab) -> None:
     )
     for target in ("10.9.0.2", "fd09::2"):
         one.run(["ping", "-c", "1", "-W", "1", target])
+
+
+def test_a_host_can_be_wired_to_itself(host: Host, lab: Lab) -> None:
+    lab.wire(host, "a", host, "b", addresses=(["10.9.0.1/24"], ["10.9.1.1/24"]))
+    for link, address in (("a", b"10.9.0.1/24"), ("b", b"10.9.1.1/24")):
+        assert address in host.run(["ip", "address", "show", "dev", link, "up"]).stdout
 
 
 def test_the_internet_does_not_know_a_container(lab: Lab, host: Host) -> None:

@@ -6,12 +6,10 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from callers import (
@@ -20,7 +18,6 @@ from callers import (
     Behaviour,
     Caller,
     error_of,
-    make_launcher,
     peer,
     serving,
     until_closed,
@@ -31,18 +28,6 @@ from pynet.daemon import token, wire
 from pynet.daemon.call import Call, Handler, Reply
 
 LARGE = b" " * (wire.LIMIT // 2)
-
-
-@pytest.fixture(scope="module", params=["c", "python"])
-def executable(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Path]:
-    yield make_launcher(request.param, tmp_path_factory.mktemp("launcher") / "bin")
-
-
-@pytest.fixture
-def caller(executable: Path, tmp_path: Path) -> Caller:
-    return Caller(executable, tmp_path)
 
 
 def say(*frames: bytes) -> Behaviour:
@@ -65,8 +50,9 @@ def hold(*frames: bytes) -> Behaviour:
     return behave
 
 
-OTHER_KIND = b"pynt\x02\x00\x02\x00\x00\x00\x00\x00"
+OTHER_KIND = b"pynt\x03\x00\x02\x00\x00\x00\x00\x00"
 OTHER_VERSION = b"pynt\x63\x00\x03\x00\x00\x00\x00\x00"
+OLDER_VERSION = b"pynt\x02\x00\x03\x00\x02\x00\x00\x00no"
 
 
 @pytest.mark.parametrize(
@@ -76,16 +62,18 @@ OTHER_VERSION = b"pynt\x63\x00\x03\x00\x00\x00\x00\x00"
         say(),
         say(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
         say(OTHER_VERSION),
+        say(OLDER_VERSION),
         say(OTHER_KIND),
         say(wire.declined("not mine")[:7]),
         say(wire.encode_reply(0, b"half")[:-2]),
-        say(b"pynt\x02\x00\x04\x00\xff\xff\xff\xff"),
+        say(b"pynt\x03\x00\x04\x00\xff\xff\xff\xff"),
         hold(),
         hold(wire.encode_reply(0, b"half")[:-2]),
     ],
     ids=[
-        "declined", "closed", "garbage", "other version", "other kind", "half a header",
-        "half a reply", "a reply beyond the limit", "silent", "silent in the middle",
+        "declined", "closed", "garbage", "other version", "older version",
+        "other kind", "half a header", "half a reply", "a reply beyond the limit",
+        "silent", "silent in the middle",
     ],
 )  # fmt: skip
 def test_what_was_not_accepted_runs_one_shot_and_never_elsewhere(
@@ -246,36 +234,6 @@ def test_a_daemon_at_a_long_path_is_found(caller: Caller) -> None:
         assert caller.run(PYNET_STATE_DIR=str(state)).stdout == b"daemon"
 
 
-def test_the_file_beside_it_is_read_and_the_environment_wins(tmp_path: Path) -> None:
-    for kind in ("c", "python"):
-        caller = Caller(make_launcher(kind, tmp_path / f"{kind}-bin"), tmp_path / kind)
-        other = tmp_path / f"{kind}-other"
-        other.mkdir()
-        text = f"# a comment\nstate={other}\npython={caller.python}\nfuture=key\n\n"
-        (caller.executable.parent / "pynet-launcher.conf").write_text(text)
-        told = {"PYNET_STATE_DIR": "", "PYNET_PYTHON": ""}
-        with serving(other, lambda call: Reply(0, call.environ["PYNET_STATE_DIR"].encode())):
-            assert caller.run(**told).stdout == os.fsencode(other)
-            assert went_one_shot(caller.run(PYNET_PYTHON=""))
-        assert went_one_shot(caller.run(**told))
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("PYNET_DAEMON", "sometimes"),
-        ("PYNET_ACCEPT_MS", "soon"),
-        ("PYNET_REPLY_MS", "0"),
-        ("PYNET_PYTHON", "python3"),
-        ("PYNET_PYTHON", '/no/such/"python"\\\n'),
-    ],
-)
-def test_a_wrong_setting_is_one_error_that_names_it(caller: Caller, name: str, value: str) -> None:
-    error = error_of(caller.run(**{name: value}))
-    assert error["code"] == 999
-    assert value in error["msg"] or "absolute path" in error["msg"]
-
-
 def test_a_killed_caller_is_noticed(caller: Caller) -> None:
     noticed = threading.Event()
     with serving(caller.state, until_cancelled(noticed)), at_work(caller) as process:
@@ -314,21 +272,3 @@ def at_work(caller: Caller) -> Iterator[subprocess.Popen[bytes]]:
         process.stdin.close()
         assert process.stderr.read(7) == b"working"
         yield process
-
-
-@pytest.mark.second_user
-def test_a_setuid_launcher_does_not_believe_its_caller() -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        binary = make_launcher("c", folder / "bin")
-        binary.chmod(0o4755)
-        (folder / "python").write_text("#!/bin/sh\necho mine\n")
-        (folder / "python").chmod(0o755)
-        done = subprocess.run(
-            [binary],
-            env={"CNI_COMMAND": "ADD", "PYNET_PYTHON": str(folder / "python"),
-                 "PYNET_DAEMON": "never"},
-            input=CONFIG, capture_output=True, user=65534, check=False,
-        )  # fmt: skip
-    assert "knows no absolute path" in error_of(done)["msg"]

@@ -18,10 +18,10 @@ import pytest
 from drive import Runtime
 from evidence import elements, links, rows
 from executables import NEVER, Executables, daemon
+from references import REFERENCE, needs_reference
 
-from pynet.testnets.lab import Host
+from pynet.testnets.lab.lab import Host
 
-REFERENCE = Path("/usr/lib/cni")
 BIN = Path("/opt/cni/bin")
 LEASES = Path("/var/lib/cni/networks/web")
 PLUGINS = Executables(BIN)
@@ -43,10 +43,7 @@ NETWORK: list[dict[str, Any]] = [
     {"type": "firewall", "backend": "iptables"},
 ]
 
-pytestmark = pytest.mark.skipif(
-    not (REFERENCE / "firewall").exists(),
-    reason="needs the reference plugins: run scripts/deps (containernetworking-plugins)",
-)
+pytestmark = needs_reference("firewall")
 
 
 @dataclass

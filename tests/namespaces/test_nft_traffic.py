@@ -6,15 +6,15 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 import pytest
 
 from pynet.kernel import namespaces
-from pynet.kernel.nft_table import Table
+from pynet.kernel.nft.table import Table
 from pynet.model.resources import Element, MasqueradePrefix, SharedElement
-from pynet.testnets.lab import Container, Host, Lab
+from pynet.testnets.lab.lab import Container, Host, Lab
 
 PORT = 4000
 ETHERTYPE = 0x88B5  # IEEE 802: for local experiments
@@ -129,6 +129,23 @@ def _socket(namespace: int, family: int, kind: int, protocol: int = 0) -> Iterat
         yield opened
 
 
+def seen_by(into: socket.socket, out: socket.socket, destination: str) -> str:
+    """The source address that `into` sees of what `out` sends to it, at `destination`.
+
+    It is sent until it comes: on a busy machine a neighbour is given up before he has answered.
+    """
+    into.settimeout(0.5)
+    word = os.urandom(8)  # what was sent earlier may still come
+    for _ in range(60):
+        out.sendto(word, (destination, into.getsockname()[1]))
+        with suppress(TimeoutError):
+            while True:
+                data, source = into.recvfrom(16)
+                if data == word:
+                    return str(source[0])
+    raise AssertionError(f"nothing has come to {destination}")
+
+
 def source_seen(sender: int, source: str, receiver: int, destination: str, via: str = "") -> str:
     """The source address that `receiver` sees of a datagram to `destination`.
 
@@ -146,9 +163,7 @@ def source_seen(sender: int, source: str, receiver: int, destination: str, via: 
             with namespaces.entered(sender):
                 _send_through(out, socket.if_nametoindex(via))
         out.bind((source, 0))
-        out.sendto(b"?", (destination, PORT))
-        seen: str = into.recvfrom(16)[1][0]
-        return seen
+        return seen_by(into, out, destination)
 
 
 def _join(into: socket.socket, group: str, index: int) -> None:

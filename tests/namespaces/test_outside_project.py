@@ -62,7 +62,12 @@ import sys
 
 def test_nothing_was_loaded_for_this():
     loaded = {name for name in sys.modules if name.startswith("pynet.")}
-    assert loaded == {"pynet.testnets", "pynet.testnets.marks", "pynet.testnets.pytest_plugin"}
+    assert loaded == {
+        "pynet.testnets",
+        "pynet.testnets.fixtures",
+        "pynet.testnets.fixtures.marks",
+        "pynet.testnets.fixtures.pytest_plugin",
+    }
     assert not {"pydantic", "yaml", "pyroute2", "click"} & sys.modules.keys()
 """
 
@@ -102,7 +107,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 def _install(project: Project, wheel: Path) -> None:
     run([sys.executable, "-m", "venv", "--without-pip", project.folder / "venv"])
     pip = [sys.executable, "-m", "pip", "--python", project.python, "--quiet"]
-    run([*pip, "install", "--no-index", "--no-deps", wheel])
+    run([*pip, "install", "--no-index", "--no-deps", "--no-compile", wheel])
     packages = sysconfig.get_path("purelib", vars={"base": str(project.folder / "venv")})
     for name in _needed("pynet-cni") | _needed("pytest"):
         _copy(name, Path(packages))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pynet.testnets.live.testnet import Testnet
 from pynet.testnets.pictures.drawing import FORMATS, draw
 from pynet.testnets.spec.reading import parse
-from pynet.testnets.testnet import Testnet
 
 TOPOLOGY = """
 name: drawn

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from drive import BRIDGE, STATE, Outcome, Runtime
 from evidence import nothing_left, rest
 from published import both, call, config, mapping
-from scenes import add, container, in_host, run, succeed, the_error, whole
+from scenes import add, container, in_host, run, stderr_of, succeed, the_error, whole
 
 OTHER: dict[str, Any] = {
     **BRIDGE,
@@ -321,28 +320,14 @@ def test_a_process_of_the_host_that_listens_is_told_of() -> None:
 
     c1 = Attached("c1")
     with socket.create_server(("127.0.0.1", 8080)), socket.create_server(("127.0.0.1", 8081)):
-        said = _stderr_of(lambda: c1.succeed("ADD", [mapping(8080), mapping(9090)]))
+        said = stderr_of(lambda: c1.succeed("ADD", [mapping(8080), mapping(9090)]))
     assert said.count("\n") == 1
     assert said.startswith("pynet: portmap: a process of the host listens on tcp port 8080")
 
 
-def _stderr_of(work: Any) -> str:
-    reading, writing = os.pipe()
-    kept = os.dup(2)
-    os.dup2(writing, 2)
-    os.close(writing)
-    try:
-        work()
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-    with os.fdopen(reading, "rb") as pipe:
-        return pipe.read().decode()
-
-
 @in_host
 def test_with_the_store_lost_a_port_that_leads_elsewhere_is_refused_and_stays() -> None:
-    """No record tells whose it is; what was refused must not take it away either."""
+    """Its holder is known by what stands of it; what was refused must not take it away either."""
     Attached("c1").succeed("ADD", [mapping(8080)])
     before = published()
     for path in STATE.glob("pynet.db*"):
@@ -351,5 +336,5 @@ def test_with_the_store_lost_a_port_that_leads_elsewhere_is_refused_and_stays() 
     late_result = add({**BRIDGE, "args": {"cni": {"ips": ["10.1.0.77", "fd00:1::77"]}}}, late)
     error = the_error(call("ADD", late, [mapping(8080)], late_result))
     assert error["code"] == 104, error
-    assert "nft delete element" in error["msg"]
+    assert "veth" in error["msg"]
     assert published() == before

@@ -23,9 +23,9 @@ from published import (
     throw,
 )
 
-from pynet.kernel import flows
-from pynet.testnets.internet import HOST_ADDRESSES, Internet
-from pynet.testnets.lab import Host, Lab
+from pynet.kernel.netlink import flows
+from pynet.testnets.lab.internet import HOST_ADDRESSES, Internet
+from pynet.testnets.lab.lab import Host, Lab
 
 OUTSIDE = {V4: "192.0.2.1", V6: "2001:db8:1::1"}
 GATEWAY = {V4: "10.1.0.1", V6: "fd00:1::1"}

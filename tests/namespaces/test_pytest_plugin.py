@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from pynet.testnets import Net, NetAssertion, Topo, topology
-from pynet.testnets.crashing import Command
-from pynet.testnets.fixtures import Source
-from pynet.testnets.lab import CommandFailed, LabError
-from pynet.testnets.standing import Registry
+from pynet.testnets.fixtures.fixtures import Source
+from pynet.testnets.lab.lab import CommandFailed, LabError
+from pynet.testnets.live.crashing import Command
+from pynet.testnets.standing.standing import Registry
 
 CABLE = Topo("cable").host("h1").host("h2").link("h1:eth0", "h2:eth0")
 SWITCHED = Topo("switched").host("h1").host("h2").switch("sw")
@@ -177,13 +177,15 @@ class Suite:
     def run(self, text: str, *arguments: str, **expected: int) -> str:
         """What the run prints; `expected` is how many tests came to which end."""
         (self.folder / "test_it.py").write_text(f"{_HEAD}\n{text}")
-        argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+        argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *_WITHOUT, *arguments]
         environ = {**os.environ, "XDG_RUNTIME_DIR": str(self.folder)}
         done = subprocess.run(argv, cwd=self.folder, env=environ, capture_output=True, text=True)
         for end, count in expected.items():
             assert f"{count} {end}" in done.stdout, done.stdout + done.stderr
         return done.stdout
 
+
+_WITHOUT = ("-p", "no:hypothesispytest")  # which takes longer to load than all else
 
 _HEAD = """\
 from pynet.testnets import Topo, needs, topology
@@ -242,7 +244,7 @@ def test_broken(net):
 
 def test_what_the_kernel_lacks_skips_with_the_reason(suite: Suite) -> None:
     (suite.folder / "conftest.py").write_text(
-        "import pynet.testnets.features as features\n"
+        "import pynet.testnets.lab.features as features\n"
         "features.FEATURES = {**features.FEATURES, 'warp': lambda: 'no dilithium'}\n"
     )
     said = suite.run(

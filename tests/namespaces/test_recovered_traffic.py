@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from evidence import elements
 from executables import daemon, until
 from published import FAMILIES, V4, seen
 from reachability import HOST, OUTSIDE, PORT, Site
 
-from pynet.testnets.lab import Lab
+from pynet.testnets.lab.lab import Lab
 
 
 def answers(site: Site) -> dict[tuple[str, str, str], str]:
@@ -29,6 +30,9 @@ def test_traffic_after_a_flush_is_as_it_was_before(lab: Lab) -> None:
     before = answers(site)
     assert {who for (who, _, _), answer in before.items() if not answer} == {"closed"}
     assert before["masqueraded", "v4", "tcp"] == HOST["v4"]
+    stood = {line for line in site.host.call(elements) if line.startswith("element")}
     with daemon(site.host):
         site.host.run(["nft", "flush", "ruleset"])
-        until(lambda: answers(site) == before, "traffic is not as it was")
+        # No packet is sent before: what gets no answer is waited for.
+        until(lambda: site.host.call(elements) >= stood, "the tables are not as they were")
+        assert answers(site) == before

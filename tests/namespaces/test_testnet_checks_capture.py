@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from pynet.testnets.checks.capturing import capture
-from pynet.testnets.forked import LabError
-from pynet.testnets.lab import Lab
-from pynet.testnets.place import Place
+from pynet.testnets.lab.forked import LabError
+from pynet.testnets.lab.lab import Lab
+from pynet.testnets.lab.place import Place
 
 
 @pytest.fixture

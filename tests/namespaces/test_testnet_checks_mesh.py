@@ -9,9 +9,9 @@ import pytest
 from pynet.testnets.checks.echoing import Ping, exchange, new_token
 from pynet.testnets.checks.mesh import meshed
 from pynet.testnets.checks.networks import Networks
+from pynet.testnets.live.testnet import Testnet
 from pynet.testnets.spec.reading import parse
 from pynet.testnets.spec.topology import Mesh
-from pynet.testnets.testnet import Testnet
 
 MANY = 40  # ask each other for 1,560 addresses, and the kernel remembers 1,024 neighbours
 CROWD = f"""

@@ -8,12 +8,14 @@ import time
 import pytest
 from testnet_scenes import link, topology
 
-from pynet.testnets import impairments
-from pynet.testnets.features import FEATURES, lacking
-from pynet.testnets.forked import LabError
-from pynet.testnets.impairments import treatment
+from pynet.testnets.lab.features import FEATURES, lacking
+from pynet.testnets.lab.forked import LabError
+from pynet.testnets.live import impairments
+from pynet.testnets.live.impairments import treatment
+from pynet.testnets.live.testnet import Testnet
 from pynet.testnets.spec.topology import Impairment, Topology
-from pynet.testnets.testnet import Testnet
+
+pytestmark = pytest.mark.vm
 
 
 @pytest.mark.parametrize("feature", FEATURES)
@@ -50,7 +52,9 @@ def test_a_delay_is_kept_or_refused_before_anything_is_made() -> None:
 def test_what_a_topology_needs_and_the_kernel_lacks_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pynet.testnets.testnet.lacking", lambda feature: f"no {feature} today")
+    monkeypatch.setattr(
+        "pynet.testnets.live.testnet.lacking", lambda feature: f"no {feature} today"
+    )
     with pytest.raises(LabError, match="topology 'lab' needs vxlan, and here: no vxlan today"):
         Testnet.up(Topology(needs=("vxlan",)))
 

@@ -28,11 +28,11 @@ from testnet_scenes import (
     wait_until,
 )
 
-from pynet.testnets import testnet as bringing_up
-from pynet.testnets.forked import Forked, LabError
+from pynet.testnets.lab.births import born_at
+from pynet.testnets.lab.forked import Forked, LabError
+from pynet.testnets.live import testnet as bringing_up
+from pynet.testnets.live.testnet import Testnet
 from pynet.testnets.spec.topology import Impairment, Network, Node, Topology
-from pynet.testnets.standing import birth
-from pynet.testnets.testnet import Testnet
 
 SOURCES = Path(__file__).parents[2] / "src"
 SLEEP = ("sleep", "1000")
@@ -88,10 +88,11 @@ def test_what_goes_is_gone() -> None:
 
 def test_a_container_that_is_another_is_made_anew() -> None:
     with Testnet.up(topology()) as net:
-        before = namespace(net.place("a"))
+        before = net.place("a").open_network()  # as long as it is open its number is nobody else's
         changed = {"a": container("web", "back"), "b": container("web")}
         net.converge(topology(networks={"web": WEB, "back": BACK}, containers=changed))
-        assert not os.path.samestat(namespace(net.place("a")), before)
+        assert not os.path.samestat(namespace(net.place("a")), os.fstat(before))
+        os.close(before)
         assert list(net.place("a").interfaces) == ["eth0", "eth1"]
 
 
@@ -105,14 +106,14 @@ def test_a_network_that_is_another_takes_its_containers_along() -> None:
 
 def test_addresses_routes_and_impairments_change_while_links_stay() -> None:
     with Testnet.up(topology()) as net:
-        given = Node(addresses={"eth1": ("192.168.0.99/24",)})
+        given = Node(addresses={"eth0": ("192.168.0.99/24",)})
         lossy = link("h1", "sw", impairment=Impairment(loss=1.0))
         changed = topology(
             nodes={"h1": given, "h2": Node(), "sw": Node(kind="switch")},
             links=(lossy, link("h2", "sw")),
         )
         assert net.converge(changed) == ["link h1 -- sw: impairment changed"]
-        shown = net.place("h1").run(["ip", "-o", "-4", "address", "show", "eth1"]).stdout
+        shown = net.place("h1").run(["ip", "-o", "-4", "address", "show", "eth0"]).stdout
         assert b"192.168.0.99/24" in shown
         assert shown.count(b"inet ") == 1
         assert reaches(net.place("h1"), net.place("h2")) == [False]
@@ -128,7 +129,7 @@ def test_a_link_that_is_another_has_its_addresses_and_routes_again() -> None:
     with Testnet.up(routed(1500)) as net:
         assert net.converge(routed(1400)) == ["link h1 -- r: made anew"]
         assert reaches(net.place("h1"), net.place("h2")) == [True, True]
-        assert net.place("h1").run(["cat", "/sys/class/net/eth1/mtu"]).stdout == b"1400\n"
+        assert net.place("h1").run(["cat", "/sys/class/net/eth0/mtu"]).stdout == b"1400\n"
 
 
 def test_a_node_that_is_of_another_kind_is_made_anew() -> None:
@@ -198,12 +199,12 @@ def test_one_that_stays_outlives_its_maker_and_is_taken_up() -> None:
                 assert reaches(net.place("h1"), net.place("h2")) == [False, False]
             net.converge(topology(containers={"c": container("web")}))
             state = net.state()
-        assert birth(net.lab.pid)
+        assert born_at(net.lab.pid)
         with Testnet.attach(json.loads(json.dumps(state))) as again:
             assert sorted(again.places) == ["c", "h1", "h2"]
             assert reaches(again.place("c"), again.place("h2")) == [True, True]
             again.end()
-        assert not birth(net.lab.pid)
+        assert not born_at(net.lab.pid)
         with pytest.raises(LabError, match="the lab has ended"):
             Testnet.attach(state)
 
@@ -217,7 +218,7 @@ def test_another_process_of_the_same_number_is_not_taken_for_the_lab() -> None:
 
 def test_one_that_does_not_stay_ends_with_its_maker() -> None:
     program = (
-        "import json, sys, time; from pynet.testnets.testnet import Testnet;"
+        "import json, sys, time; from pynet.testnets.live.testnet import Testnet;"
         "from pynet.testnets.spec.topology import Topology;"
         "net = Testnet.up(Topology.model_validate_json(sys.argv[1]));"
         "print(net.lab.pid, flush=True); time.sleep(1000)"
@@ -230,7 +231,7 @@ def test_one_that_does_not_stay_ends_with_its_maker() -> None:
         inside = lab_processes(holder)
         assert len(inside) > 3
         maker.kill()
-    wait_until(lambda: not any(birth(pid) for pid in inside))
+    wait_until(lambda: not any(born_at(pid) for pid in inside))
 
 
 # --- nothing is left --------------------------------------------------------------------------
@@ -340,7 +341,7 @@ def census() -> dict[str, Any]:
     }
     rules = subprocess.run(["nft", "list", "ruleset"], capture_output=True, check=False)
     return {
-        "processes": {pid: birth(pid) for pid in mine},
+        "processes": {pid: born_at(pid) for pid in mine},
         "namespaces": namespaces,
         "descriptors": opened,
         "mounts": Path("/proc/self/mountinfo").read_text(),

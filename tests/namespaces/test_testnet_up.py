@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from testnet_scenes import BACK, WEB, container, link, reaches, topology, wait_until
 
-from pynet.testnets.forked import LabError
+from pynet.testnets.lab.forked import LabError
+from pynet.testnets.live.testnet import Testnet
 from pynet.testnets.spec.topology import (
     Container,
     Impairment,
@@ -20,7 +21,6 @@ from pynet.testnets.spec.topology import (
     Node,
     Topology,
 )
-from pynet.testnets.testnet import Testnet
 
 
 @pytest.fixture(scope="module")
@@ -132,10 +132,57 @@ def test_a_command_of_a_container_runs_inside_and_its_output_is_kept() -> None:
         assert log.read_text().startswith("h1\n")
 
 
-def test_a_command_that_is_not_there_is_refused_by_name() -> None:
-    missing = topology(containers={"a": container("web", run=("no-such-command",))})
-    with pytest.raises(LabError, match="'no-such-command' could not be started in a"):
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (("no-such-command",), "'no-such-command' could not be started in a: there is no such"),
+        (("sh", "-c", "no-such-command"), "'no-such-command' could not .* not found"),
+        (("sh", "-c", "exec no-such-command -x"), "'exec no-such-command -x' could not be"),
+        (("sh", "-c", "cd / && /etc"), "Permission denied"),
+    ],
+)
+def test_a_command_that_is_not_there_is_refused_by_name(argv: tuple[str, ...], says: str) -> None:
+    missing = topology(containers={"a": container("web", run=argv)})
+    with pytest.raises(LabError, match=says):
         Testnet.up(missing)
+
+
+def test_a_lab_that_stands_is_told_of_such_a_command_too() -> None:
+    with Testnet.up(topology(containers={"b": container("web")})) as net:
+        added = {"a": container("web", run=("sh", "-c", "no-such-command"))}
+        with pytest.raises(LabError, match="could not be started in a"):
+            net.converge(topology(containers={"b": container("web"), **added}))
+
+
+@pytest.mark.parametrize(
+    "command", [":", "exit 3", "read line <>/run/pipe", "sleep 60", "exec cat"]
+)
+def test_what_a_command_is_and_how_it_ends_is_its_own_business(command: str) -> None:
+    text = f"mkfifo /run/pipe 2>/dev/null; {command}"
+    with Testnet.up(topology(containers={"a": container("web", run=("sh", "-c", text))})) as net:
+        assert reaches(net.place("a"), net.place("h1")) == [True, True]
+
+
+def test_a_lab_has_no_name_server_to_wait_for() -> None:
+    """Of a name in /etc/hosts with one address, the other one is asked for by DNS."""
+    outside = topology(
+        nodes={"h1": Node(), "out": Node(kind="external")}, links=(link("h1", "out"),)
+    )
+    with Testnet.up(outside) as net:
+        h1 = net.place("h1")
+        h1.run(
+            ["nft", "-f", "-"],
+            input=b"""
+            table inet seen {
+                counter asked {}
+                chain output {
+                    type filter hook output priority 0
+                    oifname != "lo" meta l4proto { tcp, udp } th dport 53 counter name asked
+                }
+            }""",
+        )
+        assert h1.run(["getent", "hosts", "nobody"], check=False).returncode != 0
+        assert b"packets 0 " in h1.run(["nft", "list", "counter", "inet", "seen", "asked"]).stdout
 
 
 def test_what_a_plugin_refuses_is_said_with_container_and_network() -> None:
@@ -147,15 +194,15 @@ def test_what_a_plugin_refuses_is_said_with_container_and_network() -> None:
 
 def test_sysctls_and_mtu_are_as_wanted() -> None:
     nodes = {
-        "h1": Node(sysctls={"net.ipv4.conf.eth1.rp_filter": "2"}),
+        "h1": Node(sysctls={"net.ipv4.conf.eth0.rp_filter": "2"}),
         "h2": Node(sysctls={"net.ipv4.ip_forward": "1"}),
     }
     small = topology(nodes=nodes, links=(link("h1", "h2", mtu=1400),), containers={}, networks={})
     with Testnet.up(small) as net:
         h1, h2 = (net.lab.hosts[name] for name in ("h1", "h2"))
-        assert h1.run(["cat", "/proc/sys/net/ipv4/conf/eth1/rp_filter"]).stdout == b"2\n"
+        assert h1.run(["cat", "/proc/sys/net/ipv4/conf/eth0/rp_filter"]).stdout == b"2\n"
         assert h2.run(["cat", "/proc/sys/net/ipv4/ip_forward"]).stdout == b"1\n"
-        assert h2.run(["cat", "/sys/class/net/eth1/mtu"]).stdout == b"1400\n"
+        assert h2.run(["cat", "/sys/class/net/eth0/mtu"]).stdout == b"1400\n"
 
 
 # --- links ----------------------------------------------------------------------------------
@@ -194,8 +241,8 @@ def test_a_rate_holds_back_what_is_more() -> None:
         live = net.links["h1 -- sw"]
         descriptor = live.open_network(1)
         os.close(descriptor)
-        shown = net.place("h1").run(["tc", "qdisc", "show", "dev", "eth1"]).stdout.decode()
+        shown = net.place("h1").run(["tc", "qdisc", "show", "dev", "eth0"]).stdout.decode()
         assert "rate 1Mbit" in shown
         live.impair(Impairment())
-        shown = net.place("h1").run(["tc", "qdisc", "show", "dev", "eth1"]).stdout.decode()
+        shown = net.place("h1").run(["tc", "qdisc", "show", "dev", "eth0"]).stdout.decode()
         assert "rate" not in shown

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pynet.testnets.place import Place
+from pynet.testnets.lab.place import Place
 from pynet.testnets.spec.topology import (
     Container,
     End,

@@ -1,4 +1,4 @@
-"""What is built of the tree, as `pip` builds it, without a network."""
+"""What is built of the tree, by what `pip` calls to build it, without a network."""
 
 from __future__ import annotations
 
@@ -34,14 +34,16 @@ def clone_to(copy: Path) -> Path:
     return copy
 
 
+_BUILD = "import sys; from setuptools import build_meta as b; print(b.build_wheel(sys.argv[1]))"
+
+
 def build(clone: Path, target: Path, *, compiler: bool = True) -> Path:
-    """The wheel that `pip wheel` makes of the clone."""
+    """The wheel that setuptools makes of the clone, asked as `pip` asks it (PEP 517)."""
     shutil.rmtree(clone / "build", ignore_errors=True)
     environ = dict(os.environ)
     if not compiler:
         environ["CC"] = "/nowhere/cc"
-    # With the environment's own setuptools: isolated, pip would fetch it, and needs the network.
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps"]
-    run([*pip, "-w", target, clone], env=environ)
+    target.mkdir(exist_ok=True)
+    run([sys.executable, "-c", _BUILD, target], cwd=clone, env=environ)
     (wheel,) = target.glob("*.whl")
     return wheel

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pynet.testnets.lab import Host
+from pynet.testnets.lab.lab import Host
 
 _PATIENCE = 10.0
 """Seconds until the kernel has let go of the groups of processes that are dead."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import pytest
 
-from pynet.testnets.lab import CommandFailed, Host, Process
+from pynet.testnets.lab.lab import CommandFailed, Host, Process
 
 T = TypeVar("T")
 

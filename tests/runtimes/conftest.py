@@ -16,9 +16,9 @@ from clients import end, need
 from containerd import Containerd
 from podman import Podman
 
-from pynet.testnets.installed import install, start_daemon
-from pynet.testnets.internet import Internet
-from pynet.testnets.lab import Host, Lab
+from pynet.testnets.lab.internet import Internet
+from pynet.testnets.lab.lab import Host, Lab
+from pynet.testnets.live.installed import install, start_daemon
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from clients import Client, end, eventually, in_host, write
 from image import NAME
 
-from pynet.testnets.lab import Host, Process
+from pynet.testnets.lab.lab import Host, Process
 
 
 class Containerd(Client):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pynet.testnets.lab import Host
+from pynet.testnets.lab.lab import Host
 
 Field = tuple[int, "int | str | bytes"]
 

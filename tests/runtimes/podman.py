@@ -5,7 +5,7 @@ from __future__ import annotations
 from clients import Client, write
 from image import NAME
 
-from pynet.testnets.lab import Host
+from pynet.testnets.lab.lab import Host
 
 
 class Podman(Client):

@@ -15,9 +15,9 @@ from clients import BRIDGE, PATIENCE, Answer, ask_from_host, eventually, network
 from containerd import Containerd
 from evidence import nothing_left, rest, rows
 
-from pynet.testnets.installed import PYNET
-from pynet.testnets.internet import ADDRESSES, HOST_ADDRESSES, Internet
-from pynet.testnets.lab import Host
+from pynet.testnets.lab.internet import ADDRESSES, HOST_ADDRESSES, Internet
+from pynet.testnets.lab.lab import Host
+from pynet.testnets.live.installed import PYNET
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from containerd import Containerd
 from cri import Cri
 from evidence import nothing_left, rest
 
-from pynet.testnets.installed import PYNET
-from pynet.testnets.internet import HOST_ADDRESSES, Internet
-from pynet.testnets.lab import Host
+from pynet.testnets.lab.internet import HOST_ADDRESSES, Internet
+from pynet.testnets.lab.lab import Host
+from pynet.testnets.live.installed import PYNET
 
 PORTMAP = {"type": "portmap", "capabilities": {"portMappings": True}}
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import base64
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pynet.cli import garbage, nouns
-from pynet.cli.execution import Target
-from pynet.cli.result_cache import Cached, ResultCache
+from pynet.cli.cni import containers, garbage, nouns
+from pynet.cli.cni.execution import Target
+from pynet.cli.cni.result_cache import Cached, ResultCache
+from pynet.cli.interfaces import Sandbox
 from pynet.cni.conflist import NetworkList
+from pynet.engine.witness import Fate
 from pynet.model.errors import CniError
 from pynet.store.records import Record, State
 
@@ -43,6 +46,20 @@ def test_the_file_is_libcnis(tmp_path: Path) -> None:
         "capabilityArgs": {"mac": "02:00:00:00:00:01"},
         "result": RESULT,
     }
+
+
+@pytest.mark.parametrize("number", [-1, 0, 7, 2**31 - 1])
+def test_every_number_of_a_namespace_is_read(tmp_path: Path, number: int) -> None:
+    ResultCache(tmp_path).write(NETWORK, TARGET, RESULT, Sandbox("1", "2", number))
+    found = ResultCache(tmp_path).read("web", TARGET)
+    assert found
+    assert found.sandbox == Sandbox("1", "2", number)
+
+
+@pytest.mark.parametrize("number", [-2, 2**31, "7", None, 1.5])
+def test_what_is_no_number_of_a_namespace_is_no_entry(tmp_path: Path, number: object) -> None:
+    ResultCache(tmp_path).write(NETWORK, TARGET, RESULT, Sandbox("1", "2", number))  # type: ignore[arg-type]
+    assert ResultCache(tmp_path).read("web", TARGET) is None
 
 
 @given(names, names, st.sampled_from(["eth0", "a-b", "x"]), st.booleans())
@@ -89,6 +106,14 @@ def test_nothing_in_a_file_is_an_error(
     assert list(cache.attachments()) == []
 
 
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    cache = ResultCache(tmp_path)
+    cache.write(NETWORK, TARGET, RESULT)
+    os.mkfifo(cache.results / "web-c0-eth0")
+    (cache.results / "web-c2-eth0").symlink_to("/dev/zero")
+    assert [found.target.container for found in cache.attachments()] == [TARGET.container]
+
+
 @pytest.mark.parametrize(
     "key", ["kind", "containerId", "ifName", "networkName", "config", "cniArgs", "result"]
 )
@@ -120,6 +145,7 @@ def test_the_default_id_is_cnitools() -> None:
 
 def test_a_noun_is_a_path_a_name_or_a_pid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nouns, "NAMED", tmp_path)
+    monkeypatch.setattr(containers, "CLIENTS", {})
     (tmp_path / "c1").touch()
     (tmp_path / "42").touch()
     assert nouns.sandbox("/some/path", []).netns == "/some/path"
@@ -165,7 +191,18 @@ def record(container: str, *, netns: str, sandbox: str = "1") -> Record:
 ALIVE = "/proc/self/ns/net"
 
 
-def test_dead_is_only_who_has_no_namespace(tmp_path: Path) -> None:
+def fates(**known: Fate) -> Callable[[Record], Fate]:
+    """By container."""
+    return lambda record: known[record.container]
+
+
+def nobody(record: Record) -> Fate:
+    raise AssertionError(f"{record.container} is not known by its namespace")
+
+
+def test_without_a_namespace_on_record_a_path_proves_life_and_nothing_death(
+    tmp_path: Path,
+) -> None:
     regular = tmp_path / "left-behind"
     regular.touch()
     cached = [
@@ -173,22 +210,61 @@ def test_dead_is_only_who_has_no_namespace(tmp_path: Path) -> None:
         Cached("web", Target("gone", "/nowhere/c1", "eth0")),
         Cached("web", Target("left", str(regular), "eth0")),
     ]
-    found = garbage.survey(cached, [])
-    assert found.living == {("alive", "eth0")}
-    assert [entry.target.container for entry in found.stale] == ["gone", "left"]
+    found = garbage.survey(cached, [], nobody)
+    assert found.kept == {("alive", "eth0"), ("gone", "eth0"), ("left", "eth0")}
+    assert found.gone == ()
+    assert found.unseen == {("gone", "eth0"): "/nowhere/c1", ("left", "eth0"): str(regular)}
+    assert "`pynet detach gone web --ifname eth0`" in found.doubts("web")[0]
+
+
+def test_what_the_cache_remembers_of_a_namespace_is_judged() -> None:
+    seen = Sandbox("h", "7", 1 << 30 | 7)
+    cached = [
+        Cached("web", Target("dead", "/nowhere/c1", "eth0"), sandbox=seen),
+        Cached("web", Target("hidden", "/nowhere/c2", "eth0"), sandbox=seen),
+        Cached("web", Target("unknown", ALIVE, "eth0"), sandbox=seen),
+    ]
+    judge = fates(dead=Fate.DEAD, hidden=Fate.ALIVE, unknown=Fate.UNKNOWN)
+    found = garbage.survey(cached, [], judge)
+    assert [entry.target.container for entry in found.stale] == ["dead"]
+    assert found.kept == {("hidden", "eth0"), ("unknown", "eth0")}
+    assert found.unseen == {("unknown", "eth0"): ALIVE}
+
+
+def test_the_sandbox_is_remembered(tmp_path: Path) -> None:
+    cache, seen = ResultCache(tmp_path), Sandbox("1", "7", 1 << 30 | 7)
+    cache.write(NETWORK, TARGET, RESULT, seen)
+    cached = cache.read(NETWORK.name, TARGET)
+    assert cached is not None
+    assert cached.sandbox == seen
+    record = cached.remembered()
+    assert (record.host, record.sandbox, record.nsid) == ("1", "7", 1 << 30 | 7)
+    assert json.loads(record.result) == RESULT
 
 
 def test_a_record_tells_whether_the_path_is_anothers_now() -> None:
     cached = [Cached("web", Target("c1", ALIVE, "eth0"))]
-    found = garbage.survey(cached, [record("c1", netns=ALIVE, sandbox="not this one")])
-    assert not found.living
+    known = [record("c1", netns=ALIVE, sandbox="not this one")]
+    found = garbage.survey(cached, known, fates(c1=Fate.DEAD))
+    assert not found.kept
     assert [entry.target.container for entry in found.stale] == ["c1"]
     assert found.forgotten == ()
 
 
+def test_who_has_come_back_under_its_name_is_kept() -> None:
+    """An older record of the same container and interface, of a namespace that is gone."""
+    known = [
+        record("c1", netns=ALIVE, sandbox="old"),
+        record("c1", netns=ALIVE, sandbox="new"),
+    ]
+    found = garbage.survey([], known, lambda one: Fate.DEAD if one.sandbox == "old" else Fate.ALIVE)
+    assert found.kept == {("c1", "eth0")}
+    assert found.gone == ()
+
+
 def test_who_is_recorded_only_counts_too() -> None:
     records = [record("dead", netns="/nowhere/c1"), record("unknown", netns="", sandbox="")]
-    found = garbage.survey([], records)
-    assert found.living == {("unknown", "eth0")}
+    found = garbage.survey([], records, fates(dead=Fate.DEAD))
+    assert found.kept == {("unknown", "eth0")}
     assert [one.container for one in found.forgotten] == ["dead"]
     assert found.lines() == ["dead eth0 (/nowhere/c1 is gone)"]

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from pynet.cli.execution import PluginError, Plugins, Target
-from pynet.cli.result_cache import ResultCache
-from pynet.cli.runtime import Runtime
+from pynet.cli.cni.execution import PluginError, Plugins, Target
+from pynet.cli.cni.result_cache import ResultCache
+from pynet.cli.cni.runtime import Runtime
+from pynet.cli.failure import line
 from pynet.cni.conflist import NetworkList, parse_list
 from pynet.model.errors import CniError, Code
 
@@ -135,7 +136,17 @@ def test_what_fails_while_taking_back_is_said_and_does_not_end_it(bench: Bench) 
     with pytest.raises(PluginError, match="two ADD: no") as caught:
         bench.runtime.add(network(), TARGET)
     assert bench.ran() == ["one ADD", "two ADD", "two DEL", "one DEL"]
-    assert "nor back" in " ".join(caught.value.__notes__)
+    assert caught.value.__notes__ == ["undoing it failed at two: nor back"]
+
+
+def test_a_reason_that_is_the_adds_is_told_once(bench: Bench) -> None:
+    for name, command in (("two", "ADD"), ("two", "DEL"), ("one", "DEL")):
+        bench.tell_to_fail(name, command, {"code": 5, "msg": "the store is locked"})
+    with pytest.raises(PluginError) as caught:
+        bench.runtime.add(network(), TARGET)
+    assert line(caught.value) == (
+        "network web: two ADD: the store is locked; undoing it failed, too (two, one)"
+    )
 
 
 def test_a_refused_second_add_leaves_the_first_alone(bench: Bench) -> None:

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pynet.cli import installation
-from pynet.cli.file_changes import TEMPORARY, Change, PutBack
-from pynet.cli.installation import KEPT, LAUNCHER, CantInstall, NotOurs, Wanted, look
+from pynet.cli.install import in_force, installation, systemd
+from pynet.cli.install.file_changes import TEMPORARY, Change, PutBack
+from pynet.cli.install.installation import KEPT, LAUNCHER, CantInstall, NotOurs, Wanted, look
 
 PLUGINS = frozenset({"bridge", "host-local", "loopback"})
 CONFIGURATION = "pynet-launcher.conf"
@@ -68,6 +68,29 @@ def test_a_fresh_directory_is_made_and_filled(tmp_path: Path) -> None:
     assert stat.S_IMODE((target / LAUNCHER).stat().st_mode) == 0o755
     text = (target / CONFIGURATION).read_text()
     assert installation.read_settings(text) == {"python": "/usr/bin/python3"}
+
+
+@pytest.mark.parametrize("there", ["", "cni", "cni/bin"])
+def test_what_was_made_for_it_goes_with_it(there: str, tmp_path: Path) -> None:
+    (tmp_path / there).mkdir(parents=True, exist_ok=True)
+    before = contents(tmp_path)
+    target = tmp_path / "cni" / "bin"
+    install(target, wanted())
+    install(target, wanted(b"another launcher", state="/run/pynet"))
+    uninstall(target)
+    assert contents(tmp_path) == before
+
+
+def test_what_others_have_put_into_it_stays(tmp_path: Path) -> None:
+    target = tmp_path / "cni" / "bin"
+    install(target, wanted())
+    (target / "theirs").write_text("somebody else's")
+    uninstall(target)
+    assert contents(target) == {"theirs": ("file", b"somebody else's")}
+    install(tmp_path / "new" / "bin", wanted())
+    (tmp_path / "new" / "net.d").mkdir()
+    uninstall(tmp_path / "new" / "bin")
+    assert contents(tmp_path / "new") == {"net.d": ("directory", "")}
 
 
 def test_the_launcher_can_be_replaced_while_it_runs(tmp_path: Path) -> None:
@@ -174,6 +197,27 @@ def test_lines_of_the_configuration_that_are_not_installs_stay(tmp_path: Path) -
     assert "# slow machine" in path.read_text()
 
 
+@pytest.mark.parametrize("name", [CONFIGURATION, LAUNCHER])
+def test_a_pipe_in_place_of_a_file_is_told_and_not_waited_for(tmp_path: Path, name: str) -> None:
+    install(tmp_path, wanted(state="/srv/pynet"))
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(OSError, match=rf"a pipe, a socket or a device.*{name}"):
+        installation.look(tmp_path)
+    assert in_force.told(tmp_path).get("state") == (None if name == CONFIGURATION else "/srv/pynet")
+
+
+def test_a_unit_that_is_a_pipe_or_masked(tmp_path: Path) -> None:
+    unit = tmp_path / systemd.SOCKET
+    unit.symlink_to("/dev/null")
+    with pytest.raises(CantInstall, match="is somebody else's"):
+        systemd.to_install(tmp_path, {"python": "/usr/bin/python3"}, start=False, renewed=False)
+    unit.unlink()
+    os.mkfifo(unit)
+    with pytest.raises(OSError, match="a pipe, a socket or a device"):
+        systemd.to_install(tmp_path, {"python": "/usr/bin/python3"}, start=False, renewed=False)
+
+
 def test_a_value_of_two_lines_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CantInstall, match="line break"):
         install(tmp_path, wanted(state="/srv\ndaemon=never"))
@@ -217,7 +261,7 @@ def directory(files: dict[str, tuple[str, bytes | str]]) -> Iterator[Path]:
         yield path
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(files=files)
 def test_uninstall_gives_back_whatever_was_there(files: dict[str, tuple[str, bytes | str]]) -> None:
     with directory(files) as path:
@@ -229,7 +273,7 @@ def test_uninstall_gives_back_whatever_was_there(files: dict[str, tuple[str, byt
         assert uninstall(path) == []
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(files=files, done=st.integers(0, 12), undone=st.integers(0, 12))
 def test_the_next_run_completes_one_that_was_interrupted(
     files: dict[str, tuple[str, bytes | str]], done: int, undone: int

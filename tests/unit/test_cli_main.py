@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +18,16 @@ from pynet.cli import main, output
 from pynet.model.errors import CniError, ConfigError
 
 PYTHON = [sys.executable, "-c"]
+SOURCES = Path(__file__).resolve().parents[2] / "src"
+
+
+@pytest.fixture(autouse=True)
+def _own_environment() -> Iterator[None]:
+    """`--state-dir` and its like are put into the environment: no later test is to find them."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def loaded_by(*arguments: str) -> set[str]:
@@ -119,6 +131,32 @@ def test_a_mistake_of_ours_is_no_traceback(
         (["cni", "add", "web", "c1", "--capabilities", "[1]"], "not an object"),
         (["cni", "add", "web", "c1", "--capabilities", "{"], "not JSON"),
         (["completion", "tcsh"], "'tcsh' is not one of"),
+        (["--socket", f"/{'s' * 107}", "status"], "longer than 107 bytes"),
+        (["daemon", "--socket", f"/{'s' * 107}"], "longer than 107 bytes"),
+        (["install", "--socket", f"/{'s' * 107}"], "longer than 107 bytes"),
+        (["attach", "", "web"], "'' is empty"),
+        (["attach", "c1", ""], "'' is empty"),
+        (["attach", "c1", "web", "--ifname", "a/b"], "'a/b' holds '/'"),
+        (["attach", "c1", "web", "--container-id", "/x"], "must start with a letter"),
+        (["attach", "c1", "web", "--ip", "10.1.0.300"], "is not an IP address"),
+        (["attach", "c1", "web", "--mac", "01:00:00:00:00:01"], "not a unicast MAC"),
+        (["attach", "c1", "web", "--mac", ""], "not a unicast MAC"),
+        (["attach", "c1", "web", "--publish", "80"], "is not HOST-PORT:PORT"),
+        (["attach", "c1", "web", "--publish", "1.2.3:80:80"], "is not HOST-PORT:PORT"),
+        (["attach", "c1", "web", "--publish", "80:65536"], "not within 1..65535"),
+        (["attach", "c1", "web", "--publish", "80:80/icmp"], "none of tcp, udp, sctp"),
+        (["detach", "c1", "web", "--ifname", "sixteen-letters-"], "longer than 15 bytes"),
+        (["cni", "add", "web", "c1", "--args", "IP"], "invalid pair 'IP'"),
+        (["cni", "del", "web", ""], "'' is empty"),
+        (["cni", "check", "web", "c1", "-i", "a b"], "holds a space"),
+        (["network", "create", "x", "--subnet", "10.1.2.3/24"], "write it as 10.1.2.0/24"),
+        (["network", "create", "x", "--subnet", "ten"], "write it as 10.1.0.0/24"),
+        (["network", "create", "x", "--subnet", "127.0.0.0/8"], "loopback addresses"),
+        (["network", "create", "x", "--subnet", "10.1.0.0/31"], "too small"),
+        (["network", "create", "x/y"], "must start with a letter"),
+        (["network", "validate", "/nowhere/x.conflist"], "does not exist"),
+        (["inspect", ""], "'' is empty"),
+        (["testnet", "up", "dual-stack", "--name", "a b"], "can't be a lab's name"),
     ],
 )
 def test_wrong_usage(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,6 +164,22 @@ def test_wrong_usage(arguments: list[str], said: str, capsys: pytest.CaptureFixt
     error = capsys.readouterr().err
     assert error.startswith("pynet: ")
     assert said in error
+
+
+def test_arguments_of_the_environment_are_the_plugins_to_judge(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CNI_ARGS", "IP")
+    assert main.run(["cni", "add", "web", "c1", "--conf-dir", str(tmp_path)]) == 1
+    assert "there is no network" in capsys.readouterr().err
+
+
+def test_the_statuses_stand_in_the_help_and_in_the_docs() -> None:
+    in_help = dict(re.findall(r"^  (\d+) +(.+)$", main.EPILOG, re.MULTILINE))
+    page = (SOURCES.parent / "docs" / "cli.md").read_text()
+    in_docs = dict(re.findall(r"^\| (\d+) \| (.+?) \|", page, re.MULTILINE))
+    assert in_help == in_docs
+    assert {int(status) for status in in_help} == {0, main.FAILED, main.USAGE, main.INTERRUPTED}
 
 
 def test_flags_win_over_the_environment(
@@ -150,6 +204,54 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     finally:
         os.close(writing)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize(
+    ("redirected", "status", "said"),
+    [
+        (">&-", 1, "pynet: the output can't be written: it was closed\n"),
+        ("<&- >&-", 1, "pynet: the output can't be written: it was closed\n"),
+        ("2>&-", 0, ""),
+        (">&- 2>&-", 1, ""),
+        (">/dev/full", 1, "pynet: the output can't be written: No space left on device\n"),
+        (">/dev/full 2>/dev/full", 1, ""),
+    ],
+)
+@pytest.mark.parametrize(
+    "arguments", ["--help", "network ls --json", "inspect", "inspect --json", "reload"]
+)
+def test_output_that_nobody_takes(
+    arguments: str, redirected: str, status: int, said: str, tmp_path: Path
+) -> None:
+    line = f"exec {sys.executable} -m pynet.cli {arguments} {redirected}"
+    environ = {**os.environ, "PYTHONPATH": str(SOURCES), "PYNET_STATE_DIR": str(tmp_path)}
+    environ.pop("PYTHONUNBUFFERED", None)  # what is kept back is refused once more at the end
+    done = subprocess.run(["sh", "-c", line], env=environ, capture_output=True, check=False)
+    assert (done.returncode, done.stderr.decode()) == (status, said)
+
+
+@pytest.mark.parametrize("line", ["network ls --conf-dir {}", "--state-dir {} inspect"])
+def test_a_directory_that_is_named_has_to_be_there(
+    line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(line.format(tmp_path / "none").split()) == 2
+    assert f"there is no directory {tmp_path / 'none'}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_what_a_terminal_would_obey_is_written_out(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding, "backslashreplace"))
+    root = output.Branch("host")
+    root.add("veth\x1b[2J\n\udcff").add("\u00e9")
+    output.print_tree(root)
+    output.print_table(["NAME"], [["a\x07b"]])
+    sys.stdout.flush()
+    text = written.getvalue().decode(encoding)
+    assert "veth\\x1b[2J\\n\\udcff" in text and "a\\x07b" in text
+    assert ("└── " in text) == (encoding == "utf-8")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -192,6 +294,22 @@ def test_a_table_in_a_pipe_is_aligned_and_whole(capsys: pytest.CaptureFixture[st
     lines = capsys.readouterr().out.splitlines()
     assert {line.rindex(" ") for line in lines} == {len("longer than that" * 20) + 1}
     assert not any(line != line.rstrip() for line in lines)
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 200])
+def test_a_table_on_a_terminal_fits_and_breaks_no_word(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(output, "on_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    subnets = "10.224.0.0/24 fd17:b36c:7e2b:27ce::/64"
+    headers = ("NAME", "PLUGINS", "BRIDGE", "SUBNETS", "ATTACHED", "FILE")
+    rows = [("services", "bridge portmap", "pn-services", subnets, "", "services.conflist")]
+    output.print_table(headers, [*rows, rows[0]])
+    said = click.unstyle(capsys.readouterr().out)
+    assert max(map(len, said.splitlines())) <= width
+    words = {word for cell in rows[0] for word in cell.split()}
+    assert words <= set(said.split())
 
 
 def test_a_tree_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
+from pynet.cli import output
 from pynet.cli.main import run
+from pynet.cli.network import in_use
 
 BRIDGE = {
     "type": "bridge",
@@ -72,23 +76,40 @@ def test_ls(pynet: Pynet, directory: Path) -> None:
     (directory / "README").write_text("no network")
     status, out, err = pynet("ls")
     assert (status, err) == (0, "")
-    header, web, broken, old = [line.split() for line in out.splitlines()]
+    *lines, said = out.splitlines()
+    header, web, broken, old = [line.split() for line in lines]
     assert header == ["NAME", "PLUGINS", "BRIDGE", "SUBNETS", "ATTACHED", "FILE"]
     expected = ["web", "bridge", "portmap", "cni-web", "10.1.0.0/16", "fd00:1::/64", "0"]
     assert web == [*expected, "web.conflist"]
-    assert (broken[0], broken[-1]) == ("?", "x.conflist")
+    assert broken == ["?", "(broken)", "x.conflist"]
+    assert said.startswith("broken: x.conflist: ")
     assert old == ["old", "loopback", "-", "-", "0", "old.conf"]
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_a_broken_file_makes_the_table_no_wider(
+    width: int, pynet: Pynet, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(directory, "web", BRIDGE)
+    (directory / "x.conflist").write_text('{"name": "' + "no name " * 40 + '"}')
+    monkeypatch.setattr(output, "on_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    _, out, _ = pynet("ls")
+    lines = [line.rstrip() for line in click.unstyle(out).splitlines()]
+    assert max(map(len, lines)) <= width
+    assert any(line.startswith("broken: x.conflist:") for line in lines)
 
 
 def test_ls_as_json(pynet: Pynet, directory: Path) -> None:
     write(directory, "web", BRIDGE)
     _, out, _ = pynet("ls", "--json")
     assert json.loads(out) == {
-        "schema": "pynet.network.ls/1",
+        "schema": "pynet.network.ls/2",
         "directory": str(directory),
         "networks": [
             {
                 "file": "web.conflist",
+                "error": None,
                 "name": "web",
                 "cniVersion": "1.1.0",
                 "plugins": ["bridge"],
@@ -101,8 +122,20 @@ def test_ls_as_json(pynet: Pynet, directory: Path) -> None:
     assert not (directory.parent / "state").exists()  # looking makes no store
 
 
+def test_a_broken_file_is_an_error_document_in_the_list(pynet: Pynet, directory: Path) -> None:
+    (directory / "x.conflist").write_text("{")
+    (broken,) = json.loads(pynet("ls", "--json")[1])["networks"]
+    assert broken["name"] is broken["attachments"] is None
+    assert broken["error"].keys() == {"code", "message", "details", "hint"}
+    assert broken["error"]["code"] == 6
+
+
 def test_no_networks(pynet: Pynet, directory: Path) -> None:
-    assert pynet("ls") == (0, f"No networks in {directory}.\n", "")
+    assert pynet("ls") == (
+        0,
+        f"no networks in {directory}; `pynet network create web` makes one\n",
+        "",
+    )
     directory.rmdir()
     assert pynet("ls")[0] == 0
 
@@ -139,7 +172,22 @@ def test_what_is_right_is_no_finding(pynet: Pynet, directory: Path) -> None:
     write(directory, "web", BRIDGE, cniVersions=["1.0.0", "1.1.0"], disableCheck="false")
     write(directory, "lo", {"type": "loopback"})
     assert findings(pynet) == []
-    assert pynet("validate") == (0, "2 files, no mistakes\n", "")
+    status, out, err = pynet("validate")
+    assert (status, err) == (0, "")
+    assert out.startswith(f"2 files in {directory}, no mistakes: ")
+    assert out.endswith(": lo.conflist (loopback), web.conflist (bridge)\n")
+
+
+def test_validate_says_what_it_has_not_looked_into(pynet: Pynet, directory: Path) -> None:
+    assert pynet("validate")[1] == (
+        f"no networks in {directory}; create one: `pynet network create web`\n"
+    )
+    (directory.parent / "bin" / "theirs").touch()
+    write(directory, "web", BRIDGE | {"ipam": {"type": "theirs"}}, {"type": "theirs"})
+    said = pynet("validate")[1].splitlines()
+    assert said[1:] == ["not looked into, as somebody else's: theirs"]
+    document = json.loads(pynet("validate", "--json")[1])
+    assert (document["directory"], document["foreign"]) == (str(directory), ["theirs"])
 
 
 def test_each_wrong_key_is_reported_with_its_path(pynet: Pynet, directory: Path) -> None:
@@ -226,8 +274,18 @@ def test_one_file_wherever_it_is_with_its_drop_ins(pynet: Pynet, tmp_path: Path)
     assert findings(pynet, str(path)) == []
     (elsewhere / "web" / "10.conf").write_text('{"type": "bridge", "vlan": 5000}')
     assert [key for _, _, key, _ in findings(pynet, str(path))] == ["vlan"]
-    status, _, err = pynet("validate", str(tmp_path / "absent.conflist"))
-    assert (status, "absent.conflist: No such file" in err) == (1, True)
+
+
+def test_a_file_of_any_size_is_read_no_further_than_it_can_be_right(
+    pynet: Pynet, directory: Path
+) -> None:
+    path = write(directory, "web", BRIDGE)
+    with path.open("ab") as file:
+        file.truncate(1 << 40)
+    assert [message for *_, message in findings(pynet, str(path))] == ["it is larger than 8 MiB"]
+    (status, out, _), document = pynet("ls"), json.loads(pynet("ls", "--json")[1])
+    assert (status, "it is larger than 8 MiB" in out) == (0, True)
+    assert document["networks"][0]["error"]["message"].endswith("it is larger than 8 MiB")
 
 
 def test_drop_ins_are_read_of_the_directory_too(pynet: Pynet, directory: Path) -> None:
@@ -235,3 +293,16 @@ def test_drop_ins_are_read_of_the_directory_too(pynet: Pynet, directory: Path) -
     (directory / "web").mkdir()
     (directory / "web" / "10.conf").write_text('{"type": "loopback"}')
     assert json.loads(pynet("ls", "--json")[1])["networks"][0]["plugins"] == ["bridge", "loopback"]
+
+
+def test_name_servers_in_a_pipe_are_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = tmp_path / "resolv.conf"
+    monkeypatch.setattr(in_use, "_NAMES", str(names))
+    names.write_text("nameserver 192.0.2.53\n")
+    told = {str(used.subnet) for used in in_use.in_use([])}
+    assert "192.0.2.53/32" in told
+    names.unlink()
+    os.mkfifo(names)
+    assert {str(used.subnet) for used in in_use.in_use([])} == told - {"192.0.2.53/32"}

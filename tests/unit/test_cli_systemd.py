@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from pynet.cli import systemd
-from pynet.cli.file_changes import Change
-from pynet.cli.installation import CantInstall
-from pynet.testnets.lab import Host
+from pynet.cli.install import systemd
+from pynet.cli.install.file_changes import Change
+from pynet.cli.install.installation import CantInstall
+from pynet.testnets.lab.lab import Host
 
 SETTINGS = {"python": sys.executable}
+UNITS = ["pynetd.service", "pynetd.socket", "pynet-agent.service", "pynet-agent.socket"]
 
 
 @pytest.fixture(autouse=True)
@@ -31,12 +32,11 @@ def install(directory: Path, **settings: str) -> list[Change]:
 
 def test_they_are_written_once_and_taken_away_again(tmp_path: Path) -> None:
     units = tmp_path / "units"
-    assert [change.action for change in install(units)] == ["make directory", "write", "write"]
+    assert [change.action for change in install(units)] == [
+        "make directory", *["write"] * 4
+    ]  # fmt: skip
     assert install(units) == []
-    assert [change.path.name for change in install(units, state="/srv/pynet")] == [
-        "pynetd.service",
-        "pynetd.socket",
-    ]
+    assert [change.path.name for change in install(units, state="/srv/pynet")] == UNITS
     for change in systemd.to_uninstall(units):
         change.apply()
     assert list(units.iterdir()) == []
@@ -56,13 +56,14 @@ def test_systemd_reads_what_was_meant(tmp_path: Path, host: Host, state: str) ->
     if tool is None:
         pytest.skip("needs systemd-analyze: install the package systemd")
     install(tmp_path, state=state)
-    paths = [str(tmp_path / name) for name in ("pynetd.service", "pynetd.socket")]
+    paths = [str(tmp_path / name) for name in UNITS]
     # It makes /run/systemd: in a fake host that is nobody else's.
     done = host.run([tool, "verify", *paths], check=False)
-    complaints = [line for line in done.stderr.decode().splitlines() if "pynetd" in line]
+    complaints = [line for line in done.stderr.decode().splitlines() if "pynet" in line]
     assert complaints == []
-    said = (tmp_path / "pynetd.socket").read_text()
-    assert f"ListenStream={state.replace('%', '%%')}/pynetd.sock\n" in said
+    for unit, name in (("pynetd.socket", "pynetd.sock"), ("pynet-agent.socket", "agent.sock")):
+        said = (tmp_path / unit).read_text()
+        assert f"ListenStream={state.replace('%', '%%')}/{name}\n" in said
 
 
 def told(path: Path) -> list[str]:
@@ -87,22 +88,30 @@ def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_running_systemd_is_told(systemctl: Path, tmp_path: Path) -> None:
     units = tmp_path / "units"
     install(units)
-    assert told(systemctl) == ["daemon-reload", "enable pynetd.socket", "restart pynetd.socket"]
+    assert told(systemctl) == [
+        "daemon-reload",
+        "enable pynetd.socket pynet-agent.socket",
+        "restart pynetd.socket pynet-agent.socket",
+    ]
     (systemctl / "up").touch()
     assert install(units) == []
     renewed = systemd.to_install(units, SETTINGS, start=True, renewed=True)
-    assert [change.describe() for change in renewed] == ["run systemctl try-restart pynetd.service"]
+    assert [change.describe() for change in renewed] == [
+        "run systemctl try-restart pynetd.service pynet-agent.service"
+    ]
     assert systemd.to_install(units, SETTINGS, start=False, renewed=True) == []
     (systemctl / "up").unlink()
     again = systemd.to_install(units, SETTINGS, start=True, renewed=False)
-    assert [change.describe() for change in again] == ["run systemctl enable --now pynetd.socket"]
+    assert [change.describe() for change in again] == [
+        "run systemctl enable --now pynetd.socket pynet-agent.socket"
+    ]
     actions = [change.describe() for change in systemd.to_uninstall(units)]
-    assert actions[0] == "run systemctl disable --now pynetd.service pynetd.socket"
+    assert actions[0] == f"run systemctl disable --now {' '.join(UNITS)}"
     assert actions[-1] == "run systemctl daemon-reload"
-    assert len(actions) == 4
+    assert len(actions) == 6
 
 
 def test_what_systemctl_says_is_passed_on(systemctl: Path, tmp_path: Path) -> None:
     (systemctl / "broken").touch()
-    with pytest.raises(CantInstall, match=r"`systemctl enable pynetd\.socket` failed: no"):
+    with pytest.raises(CantInstall, match=r"`systemctl enable pynetd\.socket .*` failed: no"):
         install(tmp_path / "units")

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pynet.cli import installation
-from pynet.cli.trusted import way_to, writable_by_others
+from pynet.cli.install import command, installation
+from pynet.cli.install.trusted import places_open_to_others, way_to, writable_by_others
+from pynet.cli.main import run
 
 
 def place(tmp_path: Path) -> tuple[Path, Path]:
@@ -76,6 +77,47 @@ def test_links_that_lead_round_end(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     assert tmp_path / "b" in set(way_to(tmp_path / "a", set()))
+
+
+def test_places_that_others_can_write_are_named_but_for_sticky_ones_on_the_way(
+    tmp_path: Path,
+) -> None:
+    place = tmp_path / "shared" / "bin"
+    place.mkdir(parents=True)
+
+    def found() -> set[Path]:
+        told = places_open_to_others([place, place / "not-there"])
+        return {each.path for each in told if each.path.is_relative_to(tmp_path)}
+
+    assert found() == set()
+    (tmp_path / "shared").chmod(0o1777)
+    assert found() == set()
+    (tmp_path / "shared").chmod(0o777)
+    assert found() == {tmp_path / "shared"}
+    (tmp_path / "shared").chmod(0o755)
+    place.chmod(0o1777)
+    assert place in found()
+
+
+@pytest.mark.real_root
+@pytest.mark.parametrize("option", ["--bin-dir", "--state-dir"])
+def test_nothing_is_put_where_others_can_write(
+    option: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """That the tests' own interpreter is in such a place is passed over."""
+    monkeypatch.setattr(command, "_check_interpreter", lambda allow_writable: None)
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    places = {"--bin-dir": tmp_path / "bin", "--state-dir": tmp_path / "state"}
+    words = [str(word) for pair in (places | {option: tmp_path / "open"}).items() for word in pair]
+    assert run(["install", *words]) == 1
+    assert "open can be written by everybody" in capsys.readouterr().err
+    assert [each.name for each in tmp_path.rglob("*")] == ["open"]
+    (tmp_path / "open").chmod(0o755)
+    assert run(["install", *words]) == 0
 
 
 @pytest.mark.second_user

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from pynet.cni.config import (
     ConfigModel,
@@ -19,7 +19,9 @@ from pynet.cni.config import (
     without_odd_characters,
 )
 from pynet.cni.keys import Keys, get
+from pynet.cni.section import Section
 from pynet.model.errors import Code, ConfigError, DecodingError, UnsupportedField
+from pynet.plugins import registry
 
 
 def _network(text: str) -> str:
@@ -215,6 +217,7 @@ def test_any_mix_of_cases_is_the_same_configuration(upper: list[bool]) -> None:
         ),
         ({"dns": {"nameservers": "1.1.1.1"}}, 'dns.nameservers: "1.1.1.1" is not a list'),
         ({"ipam": {"type": "../sh"}}, 'ipam: type "../sh" is not the plain name of an executable'),
+        ({"ipam": {"TYPE": "../sh"}}, 'ipam: type "../sh" is not the plain name of an executable'),
         (
             {"mtu": "a", "isGateway": "b"},
             'isGateway: "b" is not true or false; mtu: "a" is not a whole number',
@@ -227,10 +230,86 @@ def test_a_wrong_value_is_named_with_path_value_and_expectation(
     assert sorted(refusal(config).split("; ")) == sorted(message.split("; "))
 
 
-def test_the_details_are_the_paths() -> None:
+def test_the_details_are_the_keys_and_their_values() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_model(Conf, {"ipam": {"spare": {"subnet": 5}}})
-    assert json.loads(caught.value.details) == ["ipam.spare.subnet"]
+    assert json.loads(caught.value.details) == [{"key": "ipam.spare.subnet", "value": 5}]
+
+
+def of(**keys: Any) -> list[dict[str, Any]]:
+    return [
+        {"key": key} if value is None else {"key": key, "value": value}
+        for key, value in keys.items()
+    ]
+
+
+TRUNK = "vlanTrunk[0]"
+
+
+@pytest.mark.parametrize(
+    ("plugin", "config", "details"),
+    [
+        ("bridge", {"mtu": 20}, of(mtu=20)),
+        ("bridge", {"MTU": 20}, of(mtu=20)),
+        ("bridge", {"mtu": 20, "name": "web"}, of(mtu=20)),
+        ("bridge", {"hairpinMode": True, "promiscMode": True},
+         of(hairpinMode=True, promiscMode=True)),
+        ("bridge", {"ipam": {"type": "static"}, "disableContainerInterface": True},
+         of(ipam={"type": "static"}, disableContainerInterface=True)),
+        ("bridge", {"vlanTrunk": [{"minID": 4}]},
+         of(**{f"{TRUNK}.minID": 4, f"{TRUNK}.maxID": None})),
+        ("bridge", {"vlanTrunk": [{"id": 5000}]}, of(**{f"{TRUNK}.id": 5000})),
+        ("bridge", {"ipam": {"type": "../x"}}, of(**{"ipam.type": "../x"})),
+        ("ptp", {"ipMasqBackend": "pf"}, of(ipMasqBackend="pf")),
+        ("macvlan", {"hostAddresses": ["10.0.0.1", "10.0.0.2"]},
+         of(hostAddresses=["10.0.0.1", "10.0.0.2"])),
+        ("vlan", {}, of(master=None)),
+        ("vrf", {}, of(vrfname=None)),
+        ("host-device", {"device": "e0", "hwaddr": "02:00:00:00:00:01"},
+         of(device="e0", hwaddr="02:00:00:00:00:01")),
+        ("portmap", {"markMasqBit": 40}, of(markMasqBit=40)),
+        ("portmap", {"markMasqBit": 4, "externalSetMarkChain": "X"},
+         of(externalSetMarkChain="X", markMasqBit=4)),
+        ("portmap", {"runtimeConfig": {"portMappings": [{"hostPort": 80}]}},
+         of(**{"runtimeConfig.portMappings[0].containerPort": None})),
+        ("bandwidth", {"runtimeConfig": {"bandwidth": {"ingressRate": 9000}}},
+         of(**{"runtimeConfig.bandwidth.ingressRate": 9000})),
+        ("bandwidth", {"shapedSubnets": ["10.0.0.0/8"], "unshapedSubnets": ["10.0.0.0/8"]},
+         of(shapedSubnets=["10.0.0.0/8"], unshapedSubnets=["10.0.0.0/8"])),
+    ],
+)  # fmt: skip
+def test_what_does_not_go_together_is_in_the_details_by_its_keys(
+    plugin: str, config: dict[str, Any], details: Any
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_model(registry.plugin_named(plugin).config, config)
+    assert json.loads(caught.value.details) == details
+
+
+def test_what_others_models_refuse_is_in_the_details_by_its_key() -> None:
+    class Theirs(BaseModel):
+        low: int = 0
+        high: int = 9
+
+        @model_validator(mode="after")
+        def _in_order(self) -> Self:
+            if self.low > self.high:
+                raise ValueError(f"low: {self.low} is above high")
+            return self
+
+    with pytest.raises(ConfigError, match="low: 12 is above high") as caught:
+        parse_model(Theirs, {"low": 12})
+    assert json.loads(caught.value.details) == [{"key": "low", "value": 12}]
+
+
+def test_without_a_key_that_is_named_there_are_no_details() -> None:
+    class Grumpy(Section):
+        def check(self) -> None:
+            raise ValueError("not today")
+
+    with pytest.raises(ConfigError, match=r"^not today$") as caught:
+        parse_model(Grumpy, {"mtu": 1})
+    assert caught.value.details == ""
 
 
 def test_a_long_value_is_shortened() -> None:
@@ -240,6 +319,11 @@ def test_a_long_value_is_shortened() -> None:
 def test_a_base_model_takes_objects_for_sections_and_nothing_else() -> None:
     assert parse_model(NetConf, {"ipam": {"type": "static"}}).ipam == {"type": "static"}
     assert "is not an object" in refusal({"runtimeConfig": []}, NetConf)
+
+
+@pytest.mark.parametrize("kind", [5, ["static"], False, {}])
+def test_an_ipam_type_that_is_no_string_is_not_taken_for_none(kind: Any) -> None:
+    assert "is not a string" in refusal({"ipam": {"Type": kind}}, NetConf)
 
 
 def _unsupported(text: str) -> str:

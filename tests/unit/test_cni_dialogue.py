@@ -321,4 +321,8 @@ def test_unknown_arguments_count_for_a_plugin_that_reads_them_but_not_for_a_del(
         with pytest.raises(CniError, match="unknown args ip"):
             read_request(Addressed(), environ, stdin, "host")
         read_request(Demo(), environ, stdin, "host")
+        unreadable = {**environ, "CNI_ARGS": "a=b=c;d"}
+        with pytest.raises(CniError, match="invalid pair"):
+            read_request(Addressed(), unreadable, stdin, "host")
+        read_request(Demo(), unreadable, stdin, "host")
     read_request(Addressed(), {**typed, "CNI_COMMAND": Command.DEL}, stdin, "host")

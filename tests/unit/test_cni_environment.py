@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -150,3 +152,29 @@ def test_any_environment_gives_a_value_or_the_one_error(changes: dict[str, str])
         assert "\n" not in error.msg
     else:
         assert call.command in Command
+
+
+# --- bytes that are no text ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variable", ["CNI_NETNS", "CNI_IFNAME", "CNI_ARGS", "CNI_PATH"])
+@pytest.mark.parametrize("command", ATTACHING)
+def test_what_is_not_utf_8_is_refused(variable: str, command: Command) -> None:
+    """As os.environ has it (PEP 383); a DEL looks at no arguments that it can't read."""
+    value = FULL[variable] + os.fsdecode(b"\xff")
+    if (variable, command) == ("CNI_ARGS", Command.DEL):
+        parse(FULL | {"CNI_COMMAND": command, variable: value})
+        return
+    error = refusal(**{"CNI_COMMAND": command, variable: value})
+    assert error.msg.startswith(f"{variable}: ")
+    assert "not UTF-8" in error.msg
+    assert error.msg.isprintable()
+
+
+def test_an_unknown_command_that_is_not_utf_8() -> None:
+    assert refusal(CNI_COMMAND=os.fsdecode(b"AD\xff")).msg.isprintable()
+
+
+@pytest.mark.parametrize("name", ["ethé", "日本"])
+def test_other_text_is_text(name: str) -> None:
+    assert parse(FULL | {"CNI_IFNAME": name}).interface == name

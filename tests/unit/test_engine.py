@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from pynet.cni.config import NetConf
 from pynet.engine.engine import Engine
-from pynet.model.errors import AlreadyAttached, CniError, KernelError
+from pynet.model.errors import AlreadyAttached, CniError, KernelError, TableMissing
+from pynet.model.owner import Owner
 from pynet.model.plan import Plan
 from pynet.model.plugin import Plugin
 from pynet.model.query import LinkNamed, Seen
@@ -27,6 +29,7 @@ from pynet.model.resources import (
     Veth,
 )
 from pynet.model.result import Result
+from pynet.model.witness import PairStands
 from pynet.store.records import State
 from pynet.testing import RecordingWorld, memory_engine, request
 
@@ -120,6 +123,29 @@ def test_failure_at_any_step_leaves_nothing(site: Site, kind: str) -> None:
     assert site.states() == []
 
 
+@pytest.mark.parametrize(("looks", "fillings"), [(1, 0), (2, 1)])
+def test_tables_that_another_has_made_again_are_not_made_once_more(
+    site: Site, monkeypatch: pytest.MonkeyPatch, looks: int, fillings: int
+) -> None:
+    """Gone at so many looks: it is back by the turn of this one, or this one has to do it."""
+    create, rebuild, missing, filled = site.world.create, site.world.rebuild, [1] * looks, []
+
+    def find_missing(resources: Sequence[Resource]) -> None:
+        if missing and any(resource.kind == Element.kind for resource in resources):
+            missing.pop()
+            raise TableMissing
+        create(resources)
+
+    def fill(resources: Sequence[Resource], owner: Owner) -> bool:
+        filled.append(owner)
+        return rebuild(resources, owner)
+
+    monkeypatch.setattr(site.world, "create", find_missing)
+    monkeypatch.setattr(site.world, "rebuild", fill)
+    site.add()
+    assert (site.kinds(), len(filled)) == (ALL, fillings)
+
+
 def test_what_is_shared_goes_with_its_last_user(site: Site) -> None:
     site.add("c1")
     site.add("c2")
@@ -173,6 +199,10 @@ def test_a_ready_attachment_is_named(site: Site) -> None:
 def test_one_whose_namespace_is_gone_is_replaced(site: Site) -> None:
     """Podman gives the same container id a new namespace: the host's end went with the old."""
     site.add()
+    site.world.sandbox = "sandbox-2"
+    with pytest.raises(AlreadyAttached):
+        site.add()  # nothing tells that the old one is dead
+    site.world.answers[PairStands("m", "p")] = False
     site.add()
     assert site.states() == [State.READY]
 
@@ -288,3 +318,27 @@ def _link(name: str) -> Any:
     from pynet.model.query import Link
 
     return Link(9, name, "veth", "m", 1500, True)
+
+
+class ReadOnly(RecordingWorld):
+    """Its setting is 1, and stays so."""
+
+    def previous(self, resource: Resource) -> str | None:
+        return "1" if isinstance(resource, Sysctl) else None
+
+    def delete(self, resources: Sequence[tuple[Resource, str | None]]) -> None:
+        super().delete(resources)
+        if any(isinstance(resource, Sysctl) for resource, _ in resources):
+            raise KernelError("read-only")
+
+
+def test_a_setting_that_is_as_it_was_is_no_failure() -> None:
+    """It could not be written; so it can't be, and need not be, given its old value."""
+    world = ReadOnly()
+    world.fail_at = Sysctl.kind
+    with memory_engine(world) as engines:
+        site = Site(world, engines)
+        with pytest.raises(OSError, match="refused by the test"):
+            site.add()
+        site.delete()
+        assert site.kinds() == ["bridge"]

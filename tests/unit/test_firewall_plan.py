@@ -10,7 +10,7 @@ from pynet.cni.config import parse_model
 from pynet.model.errors import ConfigError
 from pynet.model.forwarding import Blocker, ForwardBlockers
 from pynet.model.plan import Plan
-from pynet.model.query import Link, LinkNamed
+from pynet.model.query import DirectRoute, Link, LinkNamed, NetworkZone
 from pynet.model.result import Address, Interface, Result
 from pynet.plugins.firewall import Firewall
 from pynet.testing import request, seen
@@ -40,10 +40,18 @@ def planned(
     *blockers: Blocker,
     before: Result | None = BEFORE,
     links: dict[str, Link] = LINKS,
+    zone: int = 0,
+    routed: str = "",
 ) -> Plan:
+    """`routed` is the interface that the host's own routes to the container go by."""
     answers: dict[Any, Any] = {ForwardBlockers(): blockers}
+    for ip in before.ips if before else ():
+        answers[DirectRoute(ip.address.partition("/")[0], alone=True)] = routed
+    for name, link in links.items():
+        answers[LinkNamed(name)] = link
     for name in ("cni0", "veth1"):
         answers[LinkNamed(name)] = links.get(name)
+        answers[NetworkZone(name)] = zone if name == "cni0" else 0
     return Firewall().plan(request(Firewall(), config, prev_result=before), seen(answers))
 
 
@@ -86,12 +94,39 @@ def test_isolated_is_closed_to_its_bridge_too_and_its_port_is_isolated() -> None
     assert lines(config)[-1] == "veth1 isolated on"
 
 
+def test_in_a_zone_the_closed_are_known_by_their_interface() -> None:
+    found = planned({"ingressPolicy": "isolated"}, zone=40000).resources
+    items = [(one.set, one.item) for one in found if one.kind == "nft-shared-element"]  # type: ignore[attr-defined]
+    assert ("closed_at4", ("cni0", "10.1.0.2")) in items
+    assert ("closed_at6", ("cni0", "fd00:1::2")) in items
+    assert not {name for name, _ in items} & {"closed4", "closed6"}
+
+
 @pytest.mark.parametrize("policy", ["same-bridge", "isolated"])
 def test_a_policy_needs_a_bridge(policy: str) -> None:
     pair = {"cni0": Link(5, "cni0", "veth", MAC, 1500, True)}
     for links in ({}, pair):
         with pytest.raises(ConfigError, match="put firewall behind bridge"):
             planned({"ingressPolicy": policy}, links=links)
+
+
+UNNAMED = Result(ips=(Address("10.1.0.2/32"),))
+"""As of a main plugin that names no interface of the host."""
+CALI = {"cali1": Link(7, "cali1", "veth", MAC, 1500, True)}
+
+
+def test_where_no_interface_is_named_the_host_s_route_to_the_container_tells_it() -> None:
+    found = lines({}, DOCKER, before=UNNAMED, links=CALI, routed="cali1")
+    assert found[1] == "iptables-nft -A PYNET-FORWARD -i cali1 -j ACCEPT"
+    zone = lines({}, FIREWALLD, before=UNNAMED, links=CALI, routed="cali1")
+    assert "cali1" in zone[0]
+
+
+@pytest.mark.parametrize("kind", ["", "bridge", "macvlan"])
+def test_what_leads_to_more_than_a_container_is_not_opened(kind: str) -> None:
+    links = {"eth7": Link(7, "eth7", kind, MAC, 1500, True)}
+    found = lines({}, DOCKER, before=UNNAMED, links=links, routed="eth7")
+    assert found == ["iptables-nft -I DOCKER-USER -j PYNET-FORWARD"]
 
 
 def test_docker_s_own_place_for_users_is_used() -> None:
@@ -131,8 +166,9 @@ def test_a_leg_in_a_vlan_and_a_lone_pair_are_gates_as_a_bridge_is() -> None:
 def test_a_name_that_iptables_would_take_for_something_else_is_refused() -> None:
     for name in ('a"b', "br+", "-x", "a b"):
         before = Result((Interface(name),), ONLY_4.ips)
-        answers = {
+        answers: dict[Any, Any] = {
             ForwardBlockers(): (DOCKER,),
+            DirectRoute("10.1.0.2", alone=True): "",
             LinkNamed(name): Link(5, name, "bridge", MAC, 1500, True),
         }
         asked = request(Firewall(), {}, prev_result=before)
@@ -163,3 +199,11 @@ def test_wrong_values_are_named(config: dict[str, Any], path: str) -> None:
 def test_it_needs_what_stands_before_it() -> None:
     with pytest.raises(ConfigError, match="prevResult: missing"):
         planned({}, before=None)
+
+
+def test_what_has_no_program_to_change_it_is_a_note() -> None:
+    plan = planned({}, Blocker("iptables-legacy FORWARD", 4, lacking="iptables-legacy"))
+    assert plan.resources == ()
+    (note,) = plan.notes
+    assert note.startswith("iptables-legacy FORWARD drops what is forwarded, and iptables-legacy")
+    assert planned({}, ADMIN).notes == ()

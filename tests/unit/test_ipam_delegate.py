@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pynet.ipam import delegate
+from pynet.kernel.roots import OWN
 from pynet.model.errors import Code, DelegateFailed
 
 Plugin = Callable[[str], str]
@@ -30,7 +32,7 @@ def plugin(tmp_path: Path) -> Plugin:
 def run(binary: str, config: bytes = b"{}", command: str = "ADD") -> bytes:
     environ = {"CNI_COMMAND": "CHECK", "CNI_IFNAME": "eth0", "PATH": os.environ["PATH"]}
     with tempfile.TemporaryFile() as stderr:
-        return delegate.run(binary, command, environ, config, stderr.fileno())
+        return delegate.Run(binary, command, environ, config, stderr.fileno()).to_end(OWN)
 
 
 def test_config_and_environment_arrive_with_another_command(plugin: Plugin) -> None:
@@ -46,7 +48,7 @@ def test_a_slow_one_is_waited_for_and_gets_all_of_its_input(plugin: Plugin) -> N
 
 def test_stderr_is_passed_on(plugin: Plugin) -> None:
     with tempfile.TemporaryFile() as stderr:
-        delegate.run(plugin("echo noise >&2"), "ADD", {}, b"", stderr.fileno())
+        delegate.Run(plugin("echo noise >&2"), "ADD", {}, b"", stderr.fileno()).to_end(OWN)
         stderr.seek(0)
         assert stderr.read() == b"noise\n"
 
@@ -100,10 +102,63 @@ def test_who_hangs_up_ends_the_plugin(plugin: Plugin, tmp_path: Path) -> None:
         pytest.raises(DelegateFailed, match="hung up"),
         tempfile.TemporaryFile() as stderr,
     ):
-        delegate.run(
-            binary, "ADD", dict(os.environ), b"{}", stderr.fileno(),
-            cancelled=lambda: (tmp_path / "pid").exists(),
-        )  # fmt: skip
-    pid = int((tmp_path / "pid").read_text())
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+        delegate.Run(binary, "ADD", dict(os.environ), b"{}", stderr.fileno()).to_end(
+            OWN, lambda: (tmp_path / "pid").exists()
+        )
+    assert is_gone(tmp_path / "pid")
+
+
+def test_what_nobody_may_break_off_has_a_time_of_its_own(
+    plugin: Plugin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delegate, "PATIENCE", 0.3)
+    binary = plugin(f"echo $$ > {tmp_path}/pid; exec sleep 60")
+    with pytest.raises(DelegateFailed, match="DEL takes it longer than") as failure:
+        run(binary, command="DEL")
+    assert failure.value.code is Code.TRY_AGAIN_LATER
+    assert is_gone(tmp_path / "pid")
+
+
+@pytest.mark.parametrize("ending", ["", "; exit 1"])
+def test_one_that_prints_without_end_is_killed(plugin: Plugin, tmp_path: Path, ending: str) -> None:
+    binary = plugin(f"echo $$ > {tmp_path}/pid; head -c 300M /dev/zero{ending}")
+    tracemalloc.start()
+    try:
+        with pytest.raises(DelegateFailed, match="more than 8 MiB") as failure:
+            run(binary)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert failure.value.code is Code.DELEGATE_FAILED
+    assert most < 32 << 20
+    assert is_gone(tmp_path / "pid")
+
+
+@pytest.mark.parametrize("said", ["[" * 100_000, "[]", "7", "no JSON", '{"a": NaN'])
+def test_what_is_no_object_is_no_result(plugin: Plugin, said: str) -> None:
+    with pytest.raises(ValueError):
+        delegate.document_in(said.encode())
+    with pytest.raises(DelegateFailed, match="exit status 1"):
+        run(plugin(f"head -c {len(said)} {_written(plugin, said)}; exit 1"))
+
+
+def _written(plugin: Plugin, text: str) -> Path:
+    file = Path(plugin("")).with_name("said")
+    file.write_text(text)
+    return file
+
+
+def test_a_message_without_end_is_cut(plugin: Plugin) -> None:
+    said = json.dumps({"code": 11, "msg": "m" * 100_000, "details": "d" * 100_000})
+    with pytest.raises(DelegateFailed) as failure:
+        run(plugin(f"cat {_written(plugin, said)}; exit 1"))
+    assert len(failure.value.msg) < 5000
+    assert len(failure.value.details) < 5000
+
+
+def is_gone(pid: Path) -> bool:
+    try:
+        os.kill(int(pid.read_text()), 0)
+    except ProcessLookupError:
+        return True
+    return False

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-# Each costs more than a whole ADD in the warm daemon may. (importlib.metadata is one too, but
-# pydantic imports it.)
+# Each costs more than a whole ADD in the warm daemon may.
 COSTLY = {
     "asyncio",
     "click",
+    "importlib.metadata",
     "netaddr",
     "nftables",
+    "pydantic",
     "pyroute2",
     "rich",
     "subprocess",
@@ -53,5 +54,14 @@ def test_the_road_of_an_add_imports_nothing_costly(module: str) -> None:
     assert imported(f"import {module}") & COSTLY == set()
 
 
+@pytest.mark.parametrize("face", ["pynet", "pynet.testing", "pynet.testnets"])
+def test_every_name_of_a_public_face_is_there(face: str) -> None:
+    imported(f"from {face} import *")
+
+
+def test_the_agent_is_frugal() -> None:
+    assert imported("import pynet.agent.__main__") & COSTLY == set()
+
+
 def test_the_values_need_no_library() -> None:
-    assert imported("import pynet.model.resources, pynet.model.plan") & {"pydantic"} == set()
+    assert imported("import pynet.model.resources, pynet.model.plan") & COSTLY == set()

@@ -81,8 +81,8 @@ def test_a_wheel_is_built_without_a_compiler(clone: Path, tmp_path: Path) -> Non
     wheel = build(clone, tmp_path, compiler=False)
     assert "-py3-none-any" in wheel.name
     target = tmp_path / "installed"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", target]
-    run([*pip, wheel])
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
+    run([*pip, "--target", target, wheel])
     there = {str(path.relative_to(target / "pynet")) for path in (target / "pynet").rglob("*.py")}
     assert there == modules(clone)
     program = "import pynet; from pynet.launcher import executable; print(executable())"

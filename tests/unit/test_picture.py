@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pynet.testnets.forked import LabError
+from pynet.testnets.lab.forked import LabError
 from pynet.testnets.pictures.drawing import FORMATS, draw
 from pynet.testnets.pictures.picture import picture, readable
 from pynet.testnets.pictures.svg_style import DARK, LIGHT
@@ -191,7 +191,7 @@ def test_the_svg_needs_nothing_else() -> None:
         assert foreign not in drawn
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.text(min_size=1, max_size=12)
     | st.sampled_from(['"]; end', "<script>", "]]>", "&amp;", "a\nb", "\\", "#quot;", "\x1b\u202e"])

@@ -148,7 +148,7 @@ def pictures(draw: st.DrawFn) -> Picture:
     return Picture(draw(NAMES), draw(st.text(max_size=200)), tuple(with_ends), tuple(links))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pictures())
 def test_nothing_overlaps_leaves_its_parent_or_is_run_through(picture: Picture) -> None:
     assert_tidy(layout(picture))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pynet.model.errors import AddressInUse, ConfigError
 from pynet.model.plan import Plan
-from pynet.model.query import DirectRoute, Listener, ListenersOn
+from pynet.model.query import AddressesOn, DirectRoute, Listener, ListenersOn, NetworkZone
 from pynet.model.request import Request
 from pynet.model.resources import PublishedPort, SharedElement, Sysctl
 from pynet.model.result import Address, Interface, Result
@@ -44,20 +45,36 @@ def asked(*mappings: Any, before: Result | None = BEFORE, **config: Any) -> Requ
     return request(Portmap(), {"runtimeConfig": ports, **config}, prev_result=before)
 
 
-def answers(listeners: tuple[Listener, ...] = (), interface: str = "cni0") -> dict[Any, Any]:
+def answers(
+    listeners: tuple[Listener, ...] = (),
+    interface: str = "cni0",
+    zone: int = 0,
+    inside: bool = False,
+) -> dict[Any, Any]:
     class Everything(dict[Any, Any]):
         def __missing__(self, question: Any) -> Any:
+            if isinstance(question, NetworkZone):
+                return zone if question.interface == "cni0" else 0
             assert isinstance(question, ListenersOn)
             return listeners
 
         def together(self, *questions: Any) -> None:
             pass
 
-    return Everything({DirectRoute("10.1.0.2"): interface})
+    # The interface as it is where prevResult does not tell of it.
+    there = ("10.1.0.7/24", "fd00:1::7/64") if inside else ()
+    return Everything(
+        {
+            DirectRoute("10.1.0.2"): interface,
+            DirectRoute("10.1.0.7"): interface,
+            AddressesOn("eth0", "sandbox"): there,
+        }
+    )
 
 
 def plan(*mappings: Any, listeners: tuple[Listener, ...] = (), **fields: Any) -> Plan:
-    given = answers(listeners, fields.pop("interface", "cni0"))
+    told = (fields.pop(key, default) for key, default in (("interface", "cni0"), ("zone", 0)))
+    given = answers(listeners, *told, inside=fields.pop("inside", False))
     return Portmap().plan(asked(*mappings, **fields), given)  # type: ignore[arg-type]
 
 
@@ -112,6 +129,36 @@ def test_only_the_families_the_container_has() -> None:
             plan(mapping(hostIP=host_ip), before=before)
 
 
+def test_where_the_result_tells_no_address_the_interface_does() -> None:
+    made = plan(mapping(), before=Result(), inside=True)
+    assert ports(made) == ["tcp 0.0.0.0 8080 10.1.0.7 80", "tcp :: 8080 fd00:1::7 80"]
+    assert made.result == Result()
+
+
+def test_what_can_be_published_is_and_the_rest_is_noted() -> None:
+    made = plan(mapping(hostIP="192.0.2.2"), mapping(hostPort=8081, hostIP="::"), before=ONLY_4)
+    assert ports(made) == ["tcp 192.0.2.2 8080 10.1.0.2 80"]
+    (note,) = made.notes
+    assert "portMappings[1]" in note and "no IPv6 address" in note and ":: port 8081" in note
+
+
+@pytest.mark.parametrize(
+    ("host_ip", "words"),
+    [("::1", "hostIP: .*IPv6 loopback.*127.0.0.1"), ("fe80::1", "hostIP: .*fe80::/10")],
+)
+@pytest.mark.parametrize("before", [BEFORE, ONLY_4])
+def test_what_comes_for_some_addresses_can_be_sent_to_nobody(
+    before: Result, host_ip: str, words: str
+) -> None:
+    """With the reference such a container starts, and is reached at its other addresses."""
+    made = plan(mapping(hostIP="127.0.0.1"), mapping(hostIP=host_ip), before=before)
+    assert ports(made) == ["tcp 127.0.0.1 8080 10.1.0.2 80"]
+    (note,) = made.notes
+    assert re.match(rf"runtimeConfig\.portMappings\[1\]\.{words}", note)
+    with pytest.raises(ConfigError, match=rf"portMappings\[0\]\.{words}"):
+        plan(mapping(hostIP=host_ip), before=before)
+
+
 def test_an_address_that_names_no_interface_counts() -> None:
     bare = Result(ips=(Address("10.1.0.2/24"),))
     assert ports(plan(mapping(), before=bare)) == ["tcp 0.0.0.0 8080 10.1.0.2 80"]
@@ -134,8 +181,6 @@ def test_protocols_in_any_case_and_tcp_where_none_is_said() -> None:
         ({"hostPort": None}, "needs hostPort"),
         ({"protocol": "icmp"}, 'protocol: "icmp": .*tcp, udp, sctp'),
         ({"hostIP": "localhost"}, "hostIP: .*not an IP address"),
-        ({"hostIP": "::1"}, "hostIP: .*IPv6 loopback.*127.0.0.1"),
-        ({"hostIP": "fe80::1"}, "hostIP: .*fe80::/10"),
         ({"hostIP": "fe80::1%eth0"}, "hostIP: .*%"),
         ({"hostIP": "224.0.0.1"}, "hostIP: .*multicast"),
         ({"hostIP": "10.1.0.0/24"}, "hostIP: .*not an IP address"),
@@ -259,9 +304,21 @@ def test_every_port_once_and_in_one_batch(wanted: list[tuple[int, str, str]]) ->
     assert {(one.protocol, one.host_port, one.family) for one in published} == expected
 
 
+def test_in_a_zone_sources_are_known_by_interface_and_network_by_zone() -> None:
+    made = plan(mapping(), before=ONLY_4, masqAll=True, zone=40000, interface="cni7")
+    found = {(one.set, one.item) for one in made.resources if isinstance(one, SharedElement)}
+    assert found == {
+        ("network4_24", ("40000", "10.1.0.0", "10.1.0.0")),
+        ("hairpin_at4", ("cni0", "10.1.0.2")),
+        ("published_masquerade_at4", ("cni0", "10.1.0.2")),
+        ("loopback_guarded", ("cni0",)),  # a route to such an address may lead elsewhere
+    }
+
+
 def test_the_second_who_wants_a_port_is_told_whose_it_is() -> None:
     nobody = ListenersOn((("tcp", 8080),))
-    world = RecordingWorld({nobody: (), DirectRoute("10.1.0.2"): "cni0"})
+    zones = {NetworkZone(name): 0 for name in ("cni0", "veth1")}
+    world = RecordingWorld({nobody: (), DirectRoute("10.1.0.2"): "cni0", **zones})
     first = asked(mapping(), before=ONLY_4)
     second = replace(first, container="c2", network="other")
     with memory_engine(world) as engine:

@@ -114,7 +114,6 @@ def test_range_of_finds_what_is_within(subnet: IPv4Network | IPv6Network, ip: ob
         (RangeText("::ffff:10.0.0.0/120"), ['"120"', "0 to 32"]),
         (RangeText("10.0.0.0/24", start="10.0.1.1"), ["ipam.rangeStart", '"10.0.1.1"']),
         (RangeText("10.0.0.0/24", end="10.0.1.1"), ["ipam.rangeEnd", "10.0.0.0/24"]),
-        (RangeText("10.0.0.0/24", gateway="10.0.1.1"), ["ipam.gateway"]),
         (RangeText("10.0.0.0/24", gateway="::1"), ["ipam.gateway", '"::1"']),
         (RangeText("10.0.0.0/24", start="10.0.0.9", end="10.0.0.8"), ["rangeStart", "comes after"]),
         (RangeText("10.0.0.0/24", start="10.0.0.255"), ["rangeStart", "comes after"]),
@@ -159,9 +158,29 @@ def test_a_requested_address_is_placed_or_refused() -> None:
     assert ranges_module.place_requested(ranges, "10.0.1.7", "x") == ranges[1]
     assert ranges_module.place_requested(ranges, "::ffff:10.0.0.7", "x") == ranges[0]
     for address, told in (
-        ("10.0.2.1", "in no range of 10.0.0.1-10.0.0.254/24, 10.0.1.1-10.0.1.254/24"),
+        ("10.0.2.1", "is not in 10.0.0.0/24, 10.0.1.0/24"),
         ("10.0.1.1", "the gateway's"),
         ("nonsense", "not an IP address"),
     ):
         with pytest.raises(ConfigError, match=f"runtimeConfig.ips.*{address}.*{told}"):
             ranges_module.place_requested(ranges, address, "runtimeConfig.ips[0]")
+
+
+@pytest.mark.parametrize(
+    ("subnet", "gateway"), [("2001:db8:5:333::/64", "fe80::1"), ("10.0.0.0/24", "10.0.1.1")]
+)
+def test_a_gateway_may_be_outside_of_the_subnet(subnet: str, gateway: str) -> None:
+    (ranges,) = parse_range_sets(((RangeText(subnet, gateway=gateway),),))
+    assert ranges[0][3] == gateway
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (RangeText("10.1.0.0/24"), "10.1.0.0/24"),
+        (RangeText("fd00:1::/64"), "fd00:1::/64"),
+        (RangeText("10.1.0.0/24", "10.1.0.9", "10.1.0.20"), "10.1.0.9-10.1.0.20/24"),
+    ],
+)
+def test_a_whole_subnet_is_called_by_its_name(text: RangeText, said: str) -> None:
+    assert ranges_module.described_shortly(parse_range(text)) == said

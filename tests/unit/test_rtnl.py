@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pynet.kernel import addresses, links, netlink, ports, routes, rtnl
+from pynet.kernel.netlink import addresses, links, packed, pairs, ports, routes, rtnl
 
 ADDRESSES = st.ip_addresses()
 NETWORKS = st.one_of(
@@ -32,31 +32,31 @@ def answer(errno_: int, explanation: str = "", capped: bool = True, type_: int =
     """An acknowledgement as the kernel packs it."""
     flags = 0
     body = struct.pack("=i", -errno_)
-    if type_ == netlink.NLMSG_ERROR:
-        request = netlink.message(16, 0, 7, b"request!" * 3)
+    if type_ == packed.NLMSG_ERROR:
+        request = packed.message(16, 0, 7, b"request!" * 3)
         body += request[:16] if capped else request
         flags |= rtnl.NLM_F_CAPPED if capped else 0
     if explanation:
         flags |= rtnl.NLM_F_ACK_TLVS
-        body += netlink.string(1, explanation)
-    return netlink.message(type_, flags, 7, body)
+        body += packed.string(1, explanation)
+    return packed.message(type_, flags, 7, body)
 
 
 @pytest.mark.parametrize("capped", [True, False])
 @pytest.mark.parametrize("explanation", ["", "x", "mtu less than device minimum"])
 def test_an_acknowledgement_tells_errno_and_explanation(capped: bool, explanation: str) -> None:
-    (reply,) = netlink.messages(answer(errno.EINVAL, explanation, capped))
+    (reply,) = packed.messages(answer(errno.EINVAL, explanation, capped))
     assert (rtnl.status(reply), rtnl.explanation(reply)) == (errno.EINVAL, explanation)
 
 
 def test_the_end_of_a_dump_tells_them_too() -> None:
-    data = answer(errno.ENOENT, "FIB table does not exist", type_=netlink.NLMSG_DONE)
-    (reply,) = netlink.messages(data)
+    data = answer(errno.ENOENT, "FIB table does not exist", type_=packed.NLMSG_DONE)
+    (reply,) = packed.messages(data)
     assert (rtnl.status(reply), rtnl.explanation(reply)) == (
         errno.ENOENT,
         "FIB table does not exist",
     )
-    (good,) = netlink.messages(netlink.message(netlink.NLMSG_DONE, 0, 1, b""))
+    (good,) = packed.messages(packed.message(packed.NLMSG_DONE, 0, 1, b""))
     assert (rtnl.status(good), rtnl.explanation(good)) == (0, "")
 
 
@@ -88,7 +88,7 @@ def test_an_address_of_a_link_comes_back_as_it_was_given(
     body = addresses.added(7, "eth0", text).body
     found = addresses.parse(body)
     assert (found.link, found.address) == (7, addresses.canonical(text))
-    attributes = dict(netlink.attributes(body[8:]))
+    attributes = dict(packed.attributes(body[8:]))
     if address.version == 4 and length < 31:
         network = ipaddress.ip_network(text, strict=False)
         assert attributes[4] == network.broadcast_address.packed
@@ -135,7 +135,7 @@ def test_a_route_satisfies_itself_and_not_a_different_one(
         mtu=mtu,
         advmss=advmss,
     )
-    operation = routes.appended(wanted, "")
+    operation = routes.prepended(wanted, "")
     (found,) = routes.parse(operation.body)
     assert wanted.satisfied_by(found)
     for change in ({"link": 8}, {"gateway": b"else"}, {"table": table + 1}, {"length": 129}):
@@ -149,11 +149,11 @@ def test_a_route_satisfies_itself_and_not_a_different_one(
 def test_each_next_hop_is_a_route() -> None:
     hops = b"".join(
         struct.pack("=HBBi", 16, 0, 0, index)
-        + netlink.attribute(5, rtnl.address_bytes(f"10.0.0.{index}"))
+        + packed.attribute(5, rtnl.address_bytes(f"10.0.0.{index}"))
         for index in (3, 4)
     )
     header = struct.pack("=BBBBBBBBI", 2, 16, 0, 0, 254, 3, 0, 1, 0)
-    body = header + netlink.attribute(1, bytes((10, 7, 0, 0))) + netlink.attribute(9, hops)
+    body = header + packed.attribute(1, bytes((10, 7, 0, 0))) + packed.attribute(9, hops)
     found = list(routes.parse(body))
     assert [(each.link, each.gateway[-1]) for each in found] == [(3, 3), (4, 4)]
     unreachable = struct.pack("=BBBBBBBBI", 2, 16, 0, 0, 254, 3, 0, 7, 0)
@@ -167,9 +167,9 @@ def vlan_entries(operation: rtnl.Operation) -> list[tuple[int, int]]:
     """(flags, VLAN) of each bridge_vlan_info in a message of family AF_BRIDGE (7)."""
     family, _, index, _, _ = struct.unpack_from("=BxHiII", operation.body)
     assert (family, index) == (7, 9)
-    (spec,) = netlink.attributes(operation.body[16:])
+    (spec,) = packed.attributes(operation.body[16:])
     assert spec[0] == 26  # IFLA_AF_SPEC
-    found = list(netlink.attributes(spec[1]))
+    found = list(packed.attributes(spec[1]))
     assert {kind for kind, _ in found} == {2}  # IFLA_BRIDGE_VLAN_INFO
     return [struct.unpack("=HH", payload) for _, payload in found]
 
@@ -188,9 +188,9 @@ def vlan_message(*entries: tuple[int, int, int]) -> bytes:
     """The body of an RTM_NEWVLAN message with (flags, first, last) entries."""
     parts = []
     for flags, first, last in entries:
-        info = netlink.attribute(1, struct.pack("=HH", flags, first))
-        limit = netlink.attribute(2, struct.pack("=H", last)) if last else b""
-        parts.append(netlink.nested(1, info, limit))
+        info = packed.attribute(1, struct.pack("=HH", flags, first))
+        limit = packed.attribute(2, struct.pack("=H", last)) if last else b""
+        parts.append(packed.nested(1, info, limit))
     return struct.pack("=BBHI", 7, 0, 0, 9) + b"".join(parts)
 
 
@@ -204,10 +204,10 @@ def test_vlans_of_a_port_are_unpacked_ranges_too() -> None:
 
 def test_port_flags_are_given_as_a_bridges_slave_data() -> None:
     operation = ports.flags("veth1", hairpin=True, isolated=False)
-    found = dict(netlink.attributes(operation.body[16:]))
-    info = dict(netlink.attributes(found[18]))  # IFLA_LINKINFO
+    found = dict(packed.attributes(operation.body[16:]))
+    info = dict(packed.attributes(found[18]))  # IFLA_LINKINFO
     assert rtnl.text(info[4]) == "bridge"  # IFLA_INFO_SLAVE_KIND
-    assert dict(netlink.attributes(info[5])) == {4: b"\1", 33: b"\0"}
+    assert dict(packed.attributes(info[5])) == {4: b"\1", 33: b"\0"}
 
 
 # --- links ------------------------------------------------------------------------------------
@@ -216,10 +216,13 @@ def test_port_flags_are_given_as_a_bridges_slave_data() -> None:
 @given(name=st.text("abcdef.-_0123", min_size=1, max_size=15), mac=MACS)
 def test_a_pair_is_one_message_with_both_ends(name: str, mac: bytes) -> None:
     text = rtnl.mac_text(mac)
-    operation = links.veth(name, text, "eth0", text, mtu=1400, peer_namespace=5)
-    outer = dict(netlink.attributes(operation.body[16:]))
-    data = dict(netlink.attributes(dict(netlink.attributes(outer[18]))[2]))
-    peer = dict(netlink.attributes(data[1][16:]))  # VETH_INFO_PEER, after its ifinfomsg
+    operation = pairs.pair(
+        "veth", name, text, "eth0", text, index=7, peer_index=8, mtu=1400, peer_namespace=5
+    )
+    outer = dict(packed.attributes(operation.body[16:]))
+    data = dict(packed.attributes(dict(packed.attributes(outer[18]))[2]))
+    peer = dict(packed.attributes(data[1][16:]))  # VETH_INFO_PEER, after its ifinfomsg
+    assert links.is_about(operation.body, 7) and links.is_about(data[1], 8)
     assert rtnl.text(outer[3]) == name
     assert rtnl.text(peer[3]) == "eth0"
     assert outer[1] == peer[1] == mac

@@ -98,3 +98,29 @@ def test_full_but_for_the_one_that_was_freed_first(tmp_path: Path) -> None:
         full = instructions(writer, lambda: add(writer, "last"))
         assert len(writer.leases()) == FREE
     assert full <= empty * 1.2
+
+
+def many_ranges(writer: Writer, pool: str, count: int) -> Callable[[], object]:
+    """An ADD of a network with so many range sets, of each of which it gets an address."""
+    leases = [
+        AddressLease(pool=pool, index=index, ranges=(block(index),)) for index in range(count)
+    ]
+    record = writer.begin(
+        host="h", network=pool, container="c", interface="eth0",
+        plugin="bridge", digest="d", request="{}",
+    )  # fmt: skip
+    holdings = lessor.Holdings(writer)
+    return lambda: [lessor.take(writer, lease, record, holdings) for lease in leases]
+
+
+def block(index: int) -> tuple[str, str, int, str]:
+    net = f"10.{index >> 8}.{index & 255}"
+    return f"{net}.1", f"{net}.254", 24, f"{net}.1"
+
+
+def test_range_sets_cost_the_same_each(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    with store.write() as writer:
+        few = instructions(writer, many_ranges(writer, "few", 100))
+        many = instructions(writer, many_ranges(writer, "many", 800))
+    assert many <= few * 8 * 1.2

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pynet.model.errors import StoreError, TryLater
-from pynet.model.resource import Unknown
+from pynet.model.resource import Undo, Unknown
 from pynet.model.resources import Element, GatewayAddress, LinkUp, SharedElement
 from pynet.store.records import ClaimLost, Record, Shared, State, Step
 from pynet.store.store import Store, Writer
@@ -215,11 +215,18 @@ def test_resources_are_told_once_each(store: Store) -> None:
 
 
 def test_a_step_of_another_version_is_kept(store: Store) -> None:
-    strange = Unknown(unknown_kind="wormhole", body='{"to":"mars"}')
+    strange = Unknown(
+        unknown_kind="wormhole",
+        body='{"to":"mars"}',
+        recorded_key="wormhole\tmars",
+        inside="veth\tv1",
+        place="sandbox",
+        undo=Undo.KEEP,
+    )
     with store.write() as writer:
         record = writer.pend(begin(writer), [Step(0, strange)])
         assert writer.steps(record) == [Step(0, strange)]
-        assert list(writer.resources("h1", ["wormhole"])) == [strange]
+        assert list(writer.resources("42", ["wormhole"])) == [strange]
 
 
 def test_counts(store: Store) -> None:

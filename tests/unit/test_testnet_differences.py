@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pynet.testnets.differences import differences, links_of
-from pynet.testnets.network_config import bridge_name, calls, conflist
+from pynet.testnets.live.differences import differences, links_of
+from pynet.testnets.live.network_config import bridge_name, calls, conflist
 from pynet.testnets.spec.expanding import expanded
 from pynet.testnets.spec.notation import parse_link
 from pynet.testnets.spec.topology import (
@@ -45,13 +45,13 @@ def test_what_is_on_a_node_goes_and_comes_with_it() -> None:
 
 
 def test_addresses_of_a_node_can_change_while_it_stays() -> None:
-    nodes = {"h1": Node(addresses={"eth1": ("192.0.2.1/24",)}), "h2": Node()}
+    nodes = {"h1": Node(addresses={"eth0": ("192.0.2.1/24",)}), "h2": Node()}
     assert differences(topology(), topology(nodes=nodes)).described() == []
 
 
 def test_two_links_between_the_same_nodes_have_names_of_their_own() -> None:
     link = parse_link("h1 -- h2")
-    assert list(links_of(topology(links=(link, link)))) == ["h1 -- h2", "h1:eth2 -- h2:eth2"]
+    assert list(links_of(topology(links=(link, link)))) == ["h1 -- h2", "h1:eth1 -- h2:eth1"]
 
 
 def test_plugins_are_called_for_what_they_can_do() -> None:

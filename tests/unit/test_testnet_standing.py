@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from pynet.testnets.forked import LabError
-from pynet.testnets.standing import Door, Registry, Standing, birth
+from pynet.testnets.lab.births import born_at
+from pynet.testnets.lab.forked import LabError
+from pynet.testnets.standing.standing import Door, Registry, Standing
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def lab(holder: subprocess.Popen[bytes], name: str = "two") -> Standing:
         name=name,
         file="/x/two.yaml",
         pid=holder.pid,
-        born=birth(holder.pid),
+        born=born_at(holder.pid),
         since=17.5,
         nodes=3,
         containers=2,
@@ -167,6 +168,9 @@ def test_the_directory_is_the_users_alone(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     directory = Registry().directory
     assert directory == tmp_path / "pynet" / "testnets"
+    assert list(Registry()) == [] and not (tmp_path / "pynet").exists()  # who looks makes none
+    with Registry().changing("a"):
+        pass
     assert directory.stat().st_mode & 0o777 == 0o700
     assert Registry().directory == directory
     (tmp_path / "pynet").chmod(0o777)

@@ -127,21 +127,21 @@ def test_packets_arrive_where_their_route_leads_to(topology: Topology) -> None:
 def test_hosts_on_a_switch_count_from_one() -> None:
     plan = addressing(wired("h1 h2 sw", "h1 -- sw", "h2 -- sw"))
     assert plan.interfaces == {
-        ("h1", "eth1"): ("192.168.0.1/24", "fd00:c0a8::1/64"),
-        ("h2", "eth1"): ("192.168.0.2/24", "fd00:c0a8::2/64"),
+        ("h1", "eth0"): ("192.168.0.1/24", "fd00:c0a8::1/64"),
+        ("h2", "eth0"): ("192.168.0.2/24", "fd00:c0a8::2/64"),
     }
     assert plan.routes == {"h1": (), "h2": ()}
 
 
 def test_each_segment_takes_the_next_subnet() -> None:
     plan = addressing(wired("h1 h2 h3", "h1 -- h2", "h2 -- h3"))
-    assert plan.interfaces[("h2", "eth2")] == ("192.168.1.1/24", "fd00:c0a8:0:1::1/64")
+    assert plan.interfaces[("h2", "eth1")] == ("192.168.1.1/24", "fd00:c0a8:0:1::1/64")
 
 
 def test_linked_switches_are_one_segment() -> None:
     plan = addressing(wired("h1 h2 s1 s2", "h1 -- s1", "s1 -- s2", "h2 -- s2"))
     assert [segment.switches for segment in plan.segments] == [("s1", "s2")]
-    assert plan.interfaces[("h2", "eth1")][0] == "192.168.0.2/24"
+    assert plan.interfaces[("h2", "eth0")][0] == "192.168.0.2/24"
 
 
 def test_hosts_behind_routers_find_each_other_and_the_way_out() -> None:
@@ -173,14 +173,14 @@ def test_given_addresses_set_the_segments_subnet() -> None:
     links = [notation.parse_link("h1:eth1 -- h2"), notation.parse_link("h2 -- h3")]
     plan = addressing(Topology(nodes=nodes, links=tuple(links)))
     assert plan.interfaces[("h1", "eth1")] == ("10.9.0.7/28",)
-    assert plan.interfaces[("h2", "eth1")] == ("10.9.0.1/28", "fd00:c0a8::1/64")
-    assert plan.interfaces[("h2", "eth2")][0] == "192.168.0.1/24"
+    assert plan.interfaces[("h2", "eth0")] == ("10.9.0.1/28", "fd00:c0a8::1/64")
+    assert plan.interfaces[("h2", "eth1")][0] == "192.168.0.1/24"
 
 
 def test_container_networks_are_passed_over() -> None:
     networks = {"web": Network(subnets=("192.168.0.0/23", "fd00:c0a8::/64"))}
     plan = addressing(wired("h1 h2", "h1 -- h2", networks=networks))
-    assert plan.interfaces[("h1", "eth1")] == ("192.168.2.1/24", "fd00:c0a8:0:1::1/64")
+    assert plan.interfaces[("h1", "eth0")] == ("192.168.2.1/24", "fd00:c0a8:0:1::1/64")
 
 
 def test_a_routed_network_is_known_to_routers_and_hosts_but_not_outside() -> None:
@@ -205,14 +205,14 @@ def test_neighbours_reach_a_routed_network_directly() -> None:
 
 def test_one_family_alone() -> None:
     plan = addressing(wired("h1 r1", "h1 -- r1", underlay=Underlay(ipv6="")))
-    assert plan.interfaces[("h1", "eth1")] == ("192.168.0.1/24",)
+    assert plan.interfaces[("h1", "eth0")] == ("192.168.0.1/24",)
     assert plan.routes["h1"] == (("0.0.0.0/0", "192.168.0.2"),)
 
 
 def test_a_thousand_hosts_fit_on_one_switch() -> None:
     names = [f"h{n}" for n in range(1000)]
     plan = addressing(wired(" ".join(["sw", *names]), *(f"{name} -- sw" for name in names)))
-    assert plan.interfaces[("h999", "eth1")] == ("192.168.3.232/22", "fd00:c0a8::3e8/64")
+    assert plan.interfaces[("h999", "eth0")] == ("192.168.3.232/22", "fd00:c0a8::3e8/64")
 
 
 def test_where_no_address_is_left_it_says_what_to_write() -> None:

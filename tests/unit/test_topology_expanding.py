@@ -27,10 +27,10 @@ def test_interfaces_are_counted_past_those_that_are_named() -> None:
     nodes = {"h1": Node(), "h2": Node(), "sw": SW, "sw2": SW}
     topology = Topology(nodes=nodes, links=tuple(parse_link(text) for text in given))
     assert links(topology) == [
-        "h1:eth2 -- sw:h1-eth2",
+        "h1:eth0 -- sw:h1-eth0",
         "h1:eth1 -- sw2:h1-eth1",
         "sw:h1-eth3 -- h1:eth3",
-        "h1:eth4 -- h2:eth1",
+        "h1:eth2 -- h2:eth0",
     ]
 
 

@@ -77,16 +77,18 @@ def test_a_publication_is_read_as_it_was_written(publication: Publication) -> No
     assert parse_publication(publication_text(publication)) == publication
 
 
+places = st.sampled_from(["a", "b@", *HOSTS]).map(lambda name: name.strip("@"))
+names = places | st.ip_addresses().map(str)
+
+
 @st.composite
 def checks(draw: st.DrawFn, *, in_fault: bool = False) -> Any:
-    places = st.sampled_from(["a", "b@", *HOSTS]).map(lambda name: name.strip("@"))
-    addresses = st.ip_addresses().map(str)
     port = draw(st.integers(1, 65535))
     common: dict[str, Any] = {
         "family": draw(st.sampled_from([None, 4, 6])),
         "within": draw(st.floats(0.001, 100)),
     }
-    source, to = draw(places), Target(name=draw(places | addresses), port=port)
+    source, to = draw(places), Target(name=draw(names), port=port)
     kinds = ["mesh", "tcp", "udp", "http", "deny", "echo", "path", "mtu"]
     kind = draw(st.sampled_from(kinds if in_fault else [*kinds, "fault"]))
     if kind == "mesh":
@@ -117,20 +119,24 @@ def checks(draw: st.DrawFn, *, in_fault: bool = False) -> Any:
     )
 
 
+sysctls = st.dictionaries(st.sampled_from(["net.ipv4.ip_forward", "a.b"]), anything)
+member = st.builds(
+    Membership,
+    network=st.sampled_from(NETWORKS),
+    mac=st.sampled_from(["", "02:00:00:00:00:01"]),
+)
+members = st.lists(member, max_size=2, unique_by=lambda each: each.network).map(tuple)
+words = st.lists(anything)
+ports = st.lists(publications, max_size=1)
+
+
 @st.composite
 def topologies(draw: st.DrawFn) -> Topology:
     """Whatever may be in a topology, with names and texts that YAML might take for others."""
-    sysctls = st.dictionaries(st.sampled_from(["net.ipv4.ip_forward", "a.b"]), anything)
     nodes = {name: Node(sysctls=draw(sysctls)) for name in HOSTS}
     nodes |= {name: Node(kind="switch") for name in SWITCHES}
     nodes["h1"] = nodes["h1"].model_copy(update={"addresses": {"eth5": ("192.0.2.1/24",)}})
     wires = [("h1:eth5", "sw"), ("on", "sw:p1"), ("null2", "7")]
-    member = st.builds(
-        Membership,
-        network=st.sampled_from(NETWORKS),
-        mac=st.sampled_from(["", "02:00:00:00:00:01"]),
-    )
-    members = st.lists(member, max_size=2, unique_by=lambda each: each.network).map(tuple)
     return Topology(
         name=draw(st.sampled_from(["lab", "7", "null", "1e3"])),
         description=draw(anything),
@@ -152,11 +158,11 @@ def topologies(draw: st.DrawFn) -> Topology:
         }
         | {"raw": Network(plugins=({"type": "bridge", "n": 1, "t": draw(anything)},))},
         containers={
-            "a": Container(host="on", networks=draw(members), run=tuple(draw(st.lists(anything)))),
+            "a": Container(host="on", networks=draw(members), run=tuple(draw(words))),
             "b": Container(
                 host="h1",
                 networks=(Membership(network="web", ips=("10.0.0.9",)),),
-                publish=tuple(draw(st.lists(publications, max_size=1))),
+                publish=tuple(draw(ports)),
             ),
         },
         generate=(Generator(containers=3, name="x{n}", hosts=("on",), networks=("web",)),),
@@ -213,6 +219,9 @@ checks:
 # --- the schema -----------------------------------------------------------------------------------
 
 
+WHOLE = json.loads(json.dumps(schema()))
+
+
 def fits(value: Any, shape: dict[str, Any], root: dict[str, Any]) -> bool:
     """Whether a value is as a JSON Schema says, of what ours is made of."""
     known = {"type", "anyOf", "properties", "additionalProperties", "required", "items", "enum",
@@ -266,15 +275,13 @@ def _inside(value: Any, shape: dict[str, Any], root: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("path", GALLERY, ids=lambda path: path.stem)
 def test_the_schema_takes_the_gallery(path: File) -> None:
-    whole = json.loads(json.dumps(schema()))
-    assert fits(yaml.safe_load(path.read_text()), whole, whole)
+    assert fits(yaml.safe_load(path.read_text()), WHOLE, WHOLE)
 
 
 @given(topologies())
 def test_the_schema_takes_what_is_written(topology: Topology) -> None:
-    whole = schema()
     written = dump(topology.model_copy(update={"name": "lab", "needs": ("netem",)}))
-    assert fits(_as_core_schema_reads(written), whole, whole)
+    assert fits(_as_core_schema_reads(written), WHOLE, WHOLE)
 
 
 def _as_core_schema_reads(text: str) -> Any:
@@ -303,5 +310,4 @@ def _as_core_schema_reads(text: str) -> Any:
     ],
 )
 def test_the_schema_refuses(text: str) -> None:
-    whole = schema()
-    assert not fits(yaml.safe_load(text), whole, whole)
+    assert not fits(yaml.safe_load(text), WHOLE, WHOLE)

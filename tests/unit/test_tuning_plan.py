@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pynet.cni.config import parse_model
+from pynet.cni.config import decode, parse_model
 from pynet.model.errors import ConfigError
 from pynet.model.plan import Plan
 from pynet.model.query import FileText, Link, LinkNamed
@@ -149,6 +149,19 @@ def test_spellings_of_a_key(key: str, interface: str, setting: str) -> None:
 def test_keys_that_are_not_below_net_are_refused(key: str) -> None:
     with pytest.raises(ConfigError, match="/proc/sys/net"):
         planned({"sysctl": {key: "1"}})
+
+
+@pytest.mark.parametrize("around", ["%s", '{"args": {"cni": %s}}'])
+def test_one_key_twice_is_refused(around: str) -> None:
+    keys = '{"sysctl": {"net.core.somaxconn": "1", "net.core.somaxconn": "2"}}'
+    with pytest.raises(ConfigError, match=r"net\.core\.somaxconn. is given twice"):
+        planned(decode((around % keys).encode()))
+
+
+def test_sysctls_alone_need_no_interface() -> None:
+    assert sysctls({"sysctl": {"net.core.somaxconn": "1"}}, link=None)
+    with pytest.raises(ConfigError, match="no interface eth0"):
+        planned({"mtu": 1400}, link=None)
 
 
 def test_two_spellings_of_one_key_are_refused() -> None:

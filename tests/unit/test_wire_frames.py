@@ -40,11 +40,11 @@ def test_a_reply_comes_back(status: int, stdout: bytes) -> None:
 
 def test_the_bytes_are_those_of_the_c_launcher() -> None:
     assert wire.encode_request("br", {"A": "1"}, b"{}") == (
-        b"pynt\x02\x00\x01\x00\x14\x00\x00\x00"
+        b"pynt\x03\x00\x01\x00\x14\x00\x00\x00"
         b"\x02\x00\x00\x00\x04\x00\x00\x00\x02\x00\x00\x00brA=1\x00{}"
     )
-    assert wire.declined("no") == b"pynt\x02\x00\x03\x00\x02\x00\x00\x00no"
-    assert wire.encode_reply(1, b"x") == b"pynt\x02\x00\x04\x00\x05\x00\x00\x00\x01\x00\x00\x00x"
+    assert wire.declined("no") == b"pynt\x03\x00\x03\x00\x02\x00\x00\x00no"
+    assert wire.encode_reply(1, b"x") == b"pynt\x03\x00\x04\x00\x05\x00\x00\x00\x01\x00\x00\x00x"
 
 
 def test_of_two_variables_of_a_name_the_first_counts_as_it_does_for_getenv() -> None:
@@ -71,12 +71,12 @@ def test_a_header_is_ours_or_refused(data: bytes) -> None:
     ("data", "error"),
     [
         (b"", wire.Malformed),
-        (b"pynt\x02\x00\x01\x00\x00\x00\x00", wire.Malformed),
+        (b"pynt\x03\x00\x01\x00\x00\x00\x00", wire.Malformed),
         (b"GET / HTTP/1", wire.Malformed),
-        (b"pynt\x01\x00\x01\x00\x00\x00\x00\x00", wire.OtherVersion),
-        (b"pynt\x02\x00\x09\x00\x00\x00\x00\x00", wire.Malformed),
-        (b"pynt\x02\x00\x02\x00\x00\x00\x00\x00", wire.Malformed),
-        (b"pynt\x02\x00\x01\x00\x01\x00\x00\x01", wire.Malformed),
+        (b"pynt\x02\x00\x01\x00\x00\x00\x00\x00", wire.OtherVersion),
+        (b"pynt\x03\x00\x09\x00\x00\x00\x00\x00", wire.Malformed),
+        (b"pynt\x03\x00\x02\x00\x00\x00\x00\x00", wire.Malformed),
+        (b"pynt\x03\x00\x01\x00\x01\x00\x00\x01", wire.Malformed),
     ],
     ids=["empty", "short", "foreign", "other version", "unknown kind", "kind 2", "too long"],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pynet.testnets.features import FEATURES, lacking
+from pynet.testnets.lab.features import FEATURES, lacking
 
 
 def test_nothing_is_lacking() -> None:

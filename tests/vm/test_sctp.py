@@ -10,8 +10,8 @@ import pytest
 from drive import BRIDGE
 from published import FAMILIES, SERVER, V4, V6, Served, both, mapping, seen, whereabouts
 
-from pynet.testnets.internet import HOST_ADDRESSES, Internet
-from pynet.testnets.lab import Container, Host, Lab
+from pynet.testnets.lab.internet import HOST_ADDRESSES, Internet
+from pynet.testnets.lab.lab import Container, Host, Lab
 
 OUTSIDE = {V4: "192.0.2.1", V6: "2001:db8:1::1"}
 GATEWAY = {V4: "10.1.0.1", V6: "fd00:1::1"}

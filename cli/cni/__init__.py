@@ -1,0 +1,1 @@
+"""`pynet cni`: a network's plugins run as a container runtime runs them."""

@@ -1,0 +1,1 @@
+"""`pynet inspect`: who is connected, how, and whether all is as it was made."""

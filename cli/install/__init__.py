@@ -1,0 +1,1 @@
+"""`pynet install`: the plugins where runtimes look for them."""

@@ -1,0 +1,1 @@
+"""`pynet network`: networks as runtimes find them on disk: made, looked at, checked, removed."""

@@ -1,0 +1,1 @@
+"""`pynet testnet`: labs from topology files."""

@@ -1,0 +1,1 @@
+"""`pynet uninstall`: the plugins' places given back, and, with --purge, all that pynet has made."""

@@ -1,0 +1,1 @@
+"""DHCP as a client speaks it, for both families: messages, state machines, and their sockets."""

@@ -1,0 +1,1 @@
+"""`scripts/demo`: two containers, connected, reached, disconnected."""

@@ -1,0 +1,1 @@
+"""A topology brought up in a lab: wires, addresses, services, containers."""

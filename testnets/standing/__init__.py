@@ -1,0 +1,1 @@
+"""Labs that stand: found again by name, entered and left."""
