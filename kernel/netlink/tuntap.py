@@ -60,10 +60,15 @@ def keep(device: int, name: str, owner: int | None, group: int | None) -> None:
     """
     with _telling(f"ip tuntap add {name} mode tap user {owner} group {group}"):
         if owner is not None:
-            ioctl(device, _TUNSETOWNER, owner)
+            ioctl(device, _TUNSETOWNER, _as_int(owner))
         if group is not None:
-            ioctl(device, _TUNSETGROUP, group)
+            ioctl(device, _TUNSETGROUP, _as_int(group))
         ioctl(device, _TUNSETPERSIST, 1)
+
+
+def _as_int(number: int) -> int:
+    """The `int` of the same 32 bits: ids have no sign, and Python's `ioctl` takes none of 2**31."""
+    return number - (1 << 32) if number >> 31 else number
 
 
 @contextmanager

@@ -151,7 +151,10 @@ def test_a_program_exchanges_packets_with_the_container(
     assert [each["ifname"] for each in ip("link", "c1")] == ["lo"]
 
 
-@pytest.mark.parametrize(("who", "uid"), [({"owner": 1234}, 1234), ({"group": 7}, 99)])
+@pytest.mark.parametrize(
+    ("who", "uid"),
+    [({"owner": 1234}, 1234), ({"owner": 2**32 - 2}, 2**32 - 2), ({"group": 7}, 99)],
+)
 @in_host
 def test_it_is_its_owners_and_its_groups(who: dict[str, int], uid: int) -> None:
     open_to_all()
