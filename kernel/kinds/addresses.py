@@ -212,7 +212,7 @@ def limit(sock: Socket, name: str, cidr: str, valid: int, preferred: int) -> Non
 
 
 def wait_for_dad(sock: Socket, link: Link, cidr: str) -> None:
-    """Until the address is usable. Raises `KernelError` for a duplicate, and where it takes too long.
+    """Until the address is usable. Raises `KernelError` for a duplicate, or if it takes too long.
 
     That is 5 s, as the reference has it; on a link with a carrier it is the kernel that is late.
     """
