@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Generic, TypeVar
 
 from . import syscalls
@@ -28,23 +29,33 @@ class DiedBySignal(LabError):
 
 
 class Forked(Generic[T]):
-    """`work()` running in another pid namespace, entered by `enter()`, which has to be done twice.
+    """`work()` running in a fork of this process, in the namespaces that `enter()` moves it into.
 
-    One's own pid namespace never changes, so a first child enters and waits for a second one.
-    As a context manager it leaves neither behind: one that was not waited for is ended.
+    `birth` is where what is forked is born in the pid namespace it is to have. Without one `enter`
+    has that for its children, as one's own never changes: the fork waits for another one, which
+    does the work. With one it is to be waited for, or ended, before its pid namespace can end.
+    As a context manager it leaves nothing behind: one that was not waited for is ended.
     """
 
-    def __init__(self, work: Callable[[], T], enter: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        work: Callable[[], T],
+        enter: Callable[[], None] | None = None,
+        birth: AbstractContextManager[None] | None = None,
+    ) -> None:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()  # or the child prints it once more
         self._is_over = False
+        self._is_relayed = enter is not None and birth is None
         self._answer, answer_write = os.pipe()
-        self.pid = syscalls.fork(lambda: _relay(work, enter, answer_write))
+        with birth or nullcontext():
+            self.pid = syscalls.fork(lambda: self._begin(work, enter, answer_write))
         os.close(answer_write)
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send the function a signal."""
-        os.kill(self.pid, syscalls.KILL if number == signal.SIGKILL else number)
+        passed_on = self._is_relayed and number == signal.SIGKILL
+        os.kill(self.pid, syscalls.KILL if passed_on else number)
 
     def __enter__(self) -> Forked[T]:
         return self
@@ -60,12 +71,26 @@ class Forked(Generic[T]):
         os.close(self._answer)
         os.waitpid(self.pid, 0)
 
+    def _begin(self, work: Callable[[], T], enter: Callable[[], None] | None, answer: int) -> None:
+        syscalls.die_with_parent()
+        try:
+            if enter is not None:
+                enter()
+                syscalls.die_with_parent()
+            if self._is_relayed:
+                syscalls.fork_and_stand_in()
+        except Exception as error:
+            _send(answer, False, error)
+            return
+        _answer_with(work, answer)
+
     def wait(self) -> T:
         """Its result. Raises what it raised, `DiedBySignal`, or `LabError` where it just left."""
-        self._is_over = True
-        with os.fdopen(self._answer, "rb") as answer:
+        with open(self._answer, "rb", closefd=False) as answer:
             data = answer.read()
         _, status = os.waitpid(self.pid, 0)
+        self._is_over = True
+        os.close(self._answer)
         if os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)  # KILL itself, where it came before it could be passed on
             raise DiedBySignal(signal.SIGKILL if number == syscalls.KILL else number)
@@ -78,18 +103,6 @@ class Forked(Generic[T]):
             raise value
         result: T = value
         return result
-
-
-def _relay(work: Callable[[], Any], enter: Callable[[], None], answer: int) -> None:
-    syscalls.die_with_parent()
-    try:
-        enter()
-        syscalls.die_with_parent()
-        syscalls.fork_and_stand_in()
-    except Exception as error:
-        _send(answer, False, error)
-        return
-    _answer_with(work, answer)
 
 
 def _answer_with(work: Callable[[], Any], answer: int) -> None:

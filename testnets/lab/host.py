@@ -143,7 +143,7 @@ class Host:
         self, function: Callable[..., T], *args: Any, netns: Container | str | None = None
     ) -> T:
         """The result of `function(*args)`, run in a fork of this process inside the host."""
-        return self.fork_call(function, *args, netns=netns).wait()
+        return self._holder.call(lambda: function(*args), lambda: self.enter(netns))
 
     def container(self, name: str) -> Container:
         """`ip netns add NAME`: a container's network namespace; its loopback is down."""

@@ -148,7 +148,7 @@ class Lab:
 
     def call(self, function: Callable[..., T], *args: Any) -> T:
         """The result of `function(*args)`, run in a fork of this process inside the lab."""
-        return self.fork_call(function, *args).wait()
+        return self._holder.call(lambda: function(*args), self._holder.enter_lab)
 
     def open_network(self, name: str) -> int:
         """A descriptor of a network namespace that is the lab's own, bound in its /run/netns."""

@@ -8,7 +8,8 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 CLONE_NEWNS = 0x00020000
@@ -57,6 +58,23 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
 def unmount(target: str) -> None:
     """`umount --lazy TARGET`. Raises `OSError`."""
     _check(_libc.umount2(target.encode(), MNT_DETACH), f"umount {target}")
+
+
+@contextmanager
+def children_beside(pidfd: int) -> Iterator[None]:
+    """What this thread forks meanwhile is in the pid namespace of the process `pidfd`.
+
+    For root of a user namespace that is its and this process's. Raises `OSError`.
+    """
+    own = os.pidfd_open(os.getpid())
+    try:
+        setns(pidfd, CLONE_NEWPID)
+        try:
+            yield
+        finally:
+            setns(own, CLONE_NEWPID)
+    finally:
+        os.close(own)
 
 
 def die_with_parent() -> None:

@@ -42,7 +42,7 @@ def dies_at(count: int, work: Callable[[], object]) -> bool:
 def dies(work: Callable[[], None]) -> bool:
     """The same of what arms itself."""
     try:
-        Forked(work, lambda: None).wait()
+        Forked(work).wait()
     except DiedBySignal:
         return True
     return False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -196,6 +197,17 @@ def until(answer: Any, complaint: str) -> Any:
 def asleep(pid: int) -> None:
     """Returns once no thread of the process has run, or wanted to, for half a second."""
     until(lambda: _at_rest(pid), "it does not come to rest")
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """No thread of the process runs meanwhile; one that sleeps, too, could still be woken."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        until(lambda: {state for _, state, _ in _used(pid)} == {"T"}, "it does not stop")
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def _at_rest(pid: int) -> bool:

@@ -55,7 +55,7 @@ def cut_off() -> None:
 
 def in_a_process(act: Callable[[], object]) -> None:
     """One that leaves the log as it is: who closes the store last would empty it."""
-    Forked(act, lambda: None).wait()
+    Forked(act).wait()
 
 
 def logged() -> None:

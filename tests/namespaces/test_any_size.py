@@ -135,7 +135,7 @@ def test_killed_between_two_sends(name: str, cleaner: str) -> None:
     runtime, asked = prepared(plugin(400))
     baseline = rest() | inside("c1")
     with pytest.raises(DiedBySignal):
-        Forked(lambda: _dying_at_the_third(asked, runtime), lambda: None).wait()
+        Forked(lambda: _dying_at_the_third(asked, runtime)).wait()
     assert counted() < 400
     assert nothing_left(baseline, rest()) != []
     if cleaner == "ADD":

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import sys
 from pathlib import Path
 
 import pytest
-from executables import asleep, daemon
+from executables import asleep, daemon, stopped
 from test_cli_install import ALLOWED, Person
 
 from pynet.cli.processes import serving
@@ -60,8 +58,8 @@ def test_what_is_somebody_elses_is_named(person: Person) -> None:
 def test_one_that_hangs_is_named_with_what_helps(person: Person) -> None:
     with daemon(person.host) as pid:
         asleep(pid)  # it holds no lock that a look would wait for
-        os.kill(pid, signal.SIGSTOP)
-        said = person.pynet("status")[1]
+        with stopped(pid):
+            said = person.pynet("status")[1]
     found = re.search(r"it does not answer; `kill -CONT (\d+)` if it was stopped", said)
     assert found, said
     assert f"`kill -9 {found[1]}`" in said

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import os
-import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 from drive import BRIDGE, Runtime
-from executables import REQUIRE, Executables, asleep, daemon
+from executables import REQUIRE, Executables, asleep, daemon, stopped
 
 from pynet.testnets.lab.lab import Host
 
@@ -52,11 +51,8 @@ def test_what_a_hung_daemon_was_sent_holds_no_mount(host: Host, plugins: Executa
     """Its request stays in the queue of the daemon, whose caller was served without it."""
     with daemon(host) as pid:
         asleep(pid)  # or it is stopped with the store in its hands
-        os.kill(pid, signal.SIGSTOP)
-        try:
+        with stopped(pid):
             for command in ("ADD", "DEL"):
                 outcome = plugins.call(host, command, BRIDGE, PYNET_ACCEPT_MS="50")
                 assert outcome.status == 0, outcome
             assert host.call(unmount, "/run/netns/c1") == ""
-        finally:
-            os.kill(pid, signal.SIGCONT)

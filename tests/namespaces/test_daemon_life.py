@@ -9,8 +9,7 @@ import os
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -31,6 +30,7 @@ from executables import (
     finish,
     in_host,
     points,
+    stopped,
     until,
 )
 
@@ -144,15 +144,6 @@ def test_sigterm_lets_the_adds_in_flight_end(host: Host, plugins: Executables) -
 
 
 # --- its sleep ------------------------------------------------------------------------
-
-
-@contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def test_a_daemon_that_hangs_before_it_accepts_is_done_without(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -14,7 +12,7 @@ from chains import play
 from dhcp_site import MACVLAN, Site
 from drive import Outcome, Runtime
 from evidence import rest
-from executables import until
+from executables import stopped, until
 
 from pynet.engine import faults
 from pynet.testnets.lab.lab import DiedBySignal, Process
@@ -153,13 +151,12 @@ def test_an_agent_that_hangs_keeps_nothing_from_being_undone(site: Site) -> None
         assert pid is not None
         for name in ("c1", "c2"):
             site.add(MACVLAN, name)
-        os.kill(pid, signal.SIGSTOP)
-        site.good("DEL", MACVLAN)
-        assert list(site.answers()) == ["c2 eth0"]
-        site.good("GC", {**MACVLAN, "cni.dev/valid-attachments": []})
-        assert site.answers() == {}
-        assert len(server.holders()) == 2
-        os.kill(pid, signal.SIGCONT)
+        with stopped(pid):
+            site.good("DEL", MACVLAN)
+            assert list(site.answers()) == ["c2 eth0"]
+            site.good("GC", {**MACVLAN, "cni.dev/valid-attachments": []})
+            assert site.answers() == {}
+            assert len(server.holders()) == 2
         site.add(MACVLAN)
         site.good("DEL", MACVLAN)
     for name in ("c1", "c2"):

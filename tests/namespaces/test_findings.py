@@ -295,7 +295,7 @@ def test_what_died_halfway_is_named_and_the_command_takes_it_back(configured: st
     run("ip netns add c1")
     before = whole()
     with pytest.raises(DiedBySignal):
-        Forked(lambda: drive.killed_at(6, "ADD", BRIDGE, Runtime()), lambda: None).wait()
+        Forked(lambda: drive.killed_at(6, "ADD", BRIDGE, Runtime())).wait()
     said = pynet("inspect", status=1)
     assert "its ADD or DEL ended halfway" in said
     assert "c1 eth0 on web: its ADD or DEL ended halfway" in pynet("reload", status=1)

@@ -48,7 +48,7 @@ def _one_ready_and_one_under_way() -> None:
     add({**OTHERS_GUARD, "prevResult": add(OTHER, other)}, other)
     guard = {**GUARD, "prevResult": add(BRIDGE, one)}
     try:
-        Forked(lambda: drive.killed_at(1, "ADD", guard, one), lambda: None).wait()
+        Forked(lambda: drive.killed_at(1, "ADD", guard, one)).wait()
     except DiedBySignal:
         return
     raise AssertionError("it went on")
