@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sides import FIREWALL, LOOPBACK, Side, bridge, published
+from sides import FIREWALL, LOOPBACK, Side, bridge, published, warm_up
 
 from pynet.testnets.lab.lab import Container
-from pynet.testnets.live.runtime import Runtime, execute
+from pynet.testnets.live.runtime import Runtime
 
 Result = dict[str, Any]
 
@@ -64,30 +64,27 @@ def two_containers(side: Side, chain: Chain, pause: float = 0) -> Iterator[dict[
     """
     containers = side.container(), side.container()
     adding = [partial(chain.add, side, container) for container in containers]
-    taken, results = side.host.call(_timed, ("first ADD", "ADD"), adding, pause)
+    taken, results = side.host.call(_timed, side, ("first ADD", "ADD"), adding, pause)
     yield taken
     deleting = [
         partial(chain.delete, side, *pair) for pair in zip(containers, results, strict=True)
     ]
-    yield side.host.call(_timed, ("first DEL", "DEL"), deleting, pause)[0]
+    yield side.host.call(_timed, side, ("first DEL", "DEL"), deleting, pause)[0]
     for container in containers:
         side.host.delete_container(container)
 
 
 def _timed(
-    names: Sequence[str], steps: Sequence[Callable[[], Any]], pause: float
+    side: Side, names: Sequence[str], steps: Sequence[Callable[[], Any]], pause: float
 ) -> tuple[dict[str, float], list[Any]]:
     """Milliseconds of each step, and what they gave."""
-    # This process was forked a moment ago: its first calls pay for the pages they touch.
-    for _ in range(5):
-        execute("/bin/true", b"{}", {})
+    warm_up()
     results: list[Any] = []
     taken = {}
     for name, step in zip(names, steps, strict=True):
         time.sleep(pause)
-        begin = time.perf_counter()
-        results.append(step())
-        taken[name] = 1000 * (time.perf_counter() - begin)
+        taken[name], result = side.timed(step)
+        results.append(result)
     return taken, results
 
 

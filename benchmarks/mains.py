@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 from floor import moves
-from measure import Row, alternate, by_side, medians, milliseconds
-from sides import Side, both
+from measure import Row, alternate, by_side, medians
+from sides import Side, both, warm_up
 
 from pynet.testnets.lab.lab import Lab
 
@@ -77,12 +76,12 @@ def come_and_go(side: Side, plugin: str, config: Mapping[str, Any]) -> dict[str,
     container = side.container()
     runtime = side.runtime({"type": plugin, **config}, name=f"bench-{plugin}")
 
-    def attached() -> tuple[float, dict[str, Any]]:
-        begin = time.perf_counter()
-        result = runtime.add(container)
-        return 1000 * (time.perf_counter() - begin), result
-
-    added, result = side.host.call(attached)
-    deleted = side.host.call(milliseconds, lambda: runtime.delete(container, result))
+    added, result = side.host.call(_timed, side, partial(runtime.add, container))
+    deleted, _ = side.host.call(_timed, side, partial(runtime.delete, container, result))
     side.host.delete_container(container)
     return {"ADD": added, "DEL": deleted}
+
+
+def _timed(side: Side, work: Callable[[], Any]) -> tuple[float, Any]:
+    warm_up()
+    return side.timed(work)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pynet.testnets.lab.lab import Container, Host, Lab, Process
 from pynet.testnets.live.installed import BIN_DIR, install, start_daemon
-from pynet.testnets.live.runtime import Runtime
+from pynet.testnets.live.runtime import Ended, Runtime, execute
+
+T = TypeVar("T")
 
 REFERENCE_DIR = "/usr/lib/cni"
 LOOPBACK: dict[str, Any] = {"type": "loopback"}
@@ -55,6 +58,7 @@ class Side:
     environment: Mapping[str, str] = field(default_factory=dict)
     daemon: Process | None = None
     _count: int = 0
+    _spent: float = 0.0
 
     def has(self, plugin: str) -> bool:
         """Debian 12's reference plugins, 1.1.1, have no tap."""
@@ -62,12 +66,36 @@ class Side:
 
     def runtime(self, *plugins: Mapping[str, Any], name: str = "bench") -> Runtime:
         """Its plugins for the network `name`."""
-        return Runtime(name, plugins, (self.directory,), environment=self.environment)
+        return Runtime(
+            name, plugins, (self.directory,), environment=self.environment, execute=self._execute
+        )
+
+    def timed(self, work: Callable[[], T]) -> tuple[float, T]:
+        """The milliseconds that its plugins take in `work()`, and what that gives.
+
+        From the start of each to its end: what their caller does in between is the caller's.
+        """
+        self._spent = 0.0
+        result = work()
+        return self._spent, result
+
+    def _execute(self, binary: str, stdin: bytes, environ: Mapping[str, str]) -> Ended:
+        begin = time.perf_counter()
+        try:
+            return execute(binary, stdin, environ)
+        finally:
+            self._spent += 1000 * (time.perf_counter() - begin)
 
     def container(self) -> Container:
         """A container nobody has seen yet."""
         self._count += 1
         return self.host.container(f"c{self._count}")
+
+
+def warm_up() -> None:
+    """A process that was forked a moment ago pays with its first calls for the pages they touch."""
+    for _ in range(5):
+        execute("/bin/true", b"{}", {})
 
 
 def pynet(lab: Lab, *, name: str = "pynet", daemon: bool = True) -> Side:

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -63,6 +64,11 @@ class Birth:
             raise LabError(said.decode() or "it died")
         return Born(descriptors[0], pid_of(descriptors[0]), int(said))
 
+    def close(self) -> None:
+        """There will be nobody to hear of."""
+        self._maker.close()
+        self._child.close()
+
     def ready(self) -> None:
         """Send this process's own descriptor: its pid is another number to its maker."""
         pidfd = os.pidfd_open(os.getpid())
@@ -84,19 +90,30 @@ class Birth:
 
 
 def orphans(
-    enter: Callable[[], None], works: Sequence[Callable[[Birth], object]]
+    enter: Callable[[], None],
+    works: Sequence[Callable[[Birth], object]],
+    birth: AbstractContextManager[None] | None = None,
 ) -> list[Born | LabError]:
-    """One process for each of `works`, born after `enter` has led into the lab's pid namespace.
+    """One process for each of `works`, born after `enter` has led into the lab.
 
+    `birth` is where children are born in its pid namespace; without one `enter` leads there, too.
     A work calls `ready` of its birth when it is what it is to be, and goes on; what it raises
     before, within `errors`, stands in its place. When this returns each is ready, or has failed.
     """
     births = [Birth() for _ in works]
-    starter = syscalls.fork(lambda: _start(enter, works, births))
+    try:
+        with birth or contextlib.nullcontext():
+            starter = syscalls.fork(
+                lambda: _start(enter, works, births, is_inside=birth is not None)
+            )
+    except OSError as error:
+        for each in births:
+            each.close()
+        raise LabError(f"the lab has ended, or can't be entered: {error}") from error
     found: list[Born | LabError] = []
-    for birth in births:
+    for each in births:
         try:
-            found.append(birth.hear())
+            found.append(each.hear())
         except LabError as error:
             found.append(error)
     os.waitpid(starter, 0)
@@ -104,7 +121,11 @@ def orphans(
 
 
 def _start(
-    enter: Callable[[], None], works: Sequence[Callable[[Birth], object]], births: list[Birth]
+    enter: Callable[[], None],
+    works: Sequence[Callable[[Birth], object]],
+    births: list[Birth],
+    *,
+    is_inside: bool,
 ) -> None:
     try:
         enter()
@@ -114,8 +135,11 @@ def _start(
         return
     # An orphan is adopted by the pid 1 of its parent's namespace, so a parent inside is needed,
     # which leaves at once.
-    parent = syscalls.fork(lambda: _start_inside(works, births))
-    os.waitpid(parent, 0)
+    if is_inside:
+        _start_inside(works, births)
+    else:
+        parent = syscalls.fork(lambda: _start_inside(works, births))
+        os.waitpid(parent, 0)
 
 
 def _start_inside(works: Sequence[Callable[[Birth], object]], births: list[Birth]) -> None:

@@ -35,6 +35,7 @@ class Forked(Generic[T]):
     has that for its children, as one's own never changes: the fork waits for another one, which
     does the work. With one it is to be waited for, or ended, before its pid namespace can end.
     As a context manager it leaves nothing behind: one that was not waited for is ended.
+    Raises OSError where nothing can be forked there.
     """
 
     def __init__(
@@ -48,9 +49,14 @@ class Forked(Generic[T]):
         self._is_over = False
         self._is_relayed = enter is not None and birth is None
         self._answer, answer_write = os.pipe()
-        with birth or nullcontext():
-            self.pid = syscalls.fork(lambda: self._begin(work, enter, answer_write))
-        os.close(answer_write)
+        try:
+            with birth or nullcontext():
+                self.pid = syscalls.fork(lambda: self._begin(work, enter, answer_write))
+        except BaseException:
+            os.close(self._answer)
+            raise
+        finally:
+            os.close(answer_write)
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send the function a signal."""

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from select import POLLIN, poll
@@ -86,9 +87,11 @@ class Holder:
         The fork is born in the lab's pid namespace, which costs half of what it takes to get there;
         but for who is no root: he can enter the lab's user namespace, and not come back from it.
         """
-        birth = None if self._user else syscalls.children_beside(self._pidfd)
-        with Forked(work, enter, birth) as forked:
+        with Forked(work, enter, self._birth()) as forked:
             return forked.wait()
+
+    def _birth(self) -> AbstractContextManager[None] | None:
+        return None if self._user else syscalls.children_beside(self._pidfd)
 
     def enter_lab(self) -> None:
         """Join the holder itself: the mounts and the network that no host has."""
@@ -96,7 +99,8 @@ class Holder:
 
     def keep_hosts(self, names: Sequence[str]) -> list[Born]:
         """Start fake hosts' processes, all at once. Raises `LabError`."""
-        kept = orphans(self.enter_lab, [partial(_be_host, name) for name in names])
+        works = [partial(_be_host, name) for name in names]
+        kept = orphans(self.enter_lab, works, self._birth())
         for name, born in zip(names, kept, strict=True):
             if isinstance(born, LabError):
                 raise LabError(f"host {name!r} could not be made: {born}")

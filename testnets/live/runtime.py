@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,7 +46,11 @@ def _failed(message: str, status: int, document: dict[str, Any]) -> PluginFailed
     return error
 
 
-def execute(binary: str, stdin: bytes, environ: Mapping[str, str]) -> tuple[int, bytes, bytes]:
+Ended = tuple[int, bytes, bytes]
+"""How a plugin ended: its exit status, or minus the signal, its stdout, its stderr."""
+
+
+def execute(binary: str, stdin: bytes, environ: Mapping[str, str]) -> Ended:
     """Run a plugin to its end: (status, stdout, stderr).
 
     Files in memory instead of pipes: nothing has to be pumped while the plugin runs, so what
@@ -76,6 +80,7 @@ class Runtime:
     directories: Sequence[str] = ("/opt/cni/bin",)
     version: str = "1.0.0"
     environment: Mapping[str, str] = field(default_factory=dict)
+    execute: Callable[[str, bytes, Mapping[str, str]], Ended] = execute
 
     def add(self, container: Container, interface: str = "eth0") -> dict[str, Any]:
         """ADD of each plugin in turn, each with the result before it; the last result."""
@@ -111,7 +116,7 @@ class Runtime:
             "CNI_IFNAME": interface,
             "CNI_PATH": ":".join(self.directories),
         }
-        status, stdout, stderr = execute(
+        status, stdout, stderr = self.execute(
             self._binary(plugin["type"]), json.dumps(config).encode(), environ
         )
         if status:

@@ -69,16 +69,20 @@ class Site:
 
     @contextmanager
     def dnsmasq(
-        self, *more: str, first: str = "10.6.0.100", last: str = "10.6.0.150"
+        self,
+        *more: str,
+        first: str = "10.6.0.100",
+        last: str = "10.6.0.150",
+        lasts: str = "2h",
     ) -> Iterator[Dnsmasq]:
-        """One that gives these addresses for two hours, and the next one knows its leases."""
+        """One that gives these addresses for so long, and the next one knows its leases."""
         server = Dnsmasq(self.folder)
         server.log.unlink(missing_ok=True)
         argv = [
             "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--no-ping",
             "--interface=eth0", "--user=root", "--log-dhcp", f"--log-facility={server.log}",
             f"--pid-file={self.folder}/pid", f"--dhcp-leasefile={server.leases}",
-            "--dhcp-authoritative", f"--dhcp-range={first},{last},2h",
+            "--dhcp-authoritative", f"--dhcp-range={first},{last},{lasts}",
             "--dhcp-option=option:router,10.6.0.1", *more,
         ]  # fmt: skip
         with self.host.popen(argv, netns=lan.NEIGHBOUR) as process:

@@ -41,7 +41,7 @@ def kernel() -> set[str]:
 def links() -> set[str]:
     """Their names, and the addresses on them."""
     found = set()
-    for link in _batch("ip", "addr show")[0]:
+    for link in batch("ip", "addr show")[0]:
         found.add(f"link {link['ifname']}")
         found |= set(_addresses(link))
     return found
@@ -85,7 +85,7 @@ def _said(path: str) -> str:
 
 
 def _by_ip() -> Iterator[str]:
-    shown, routes, neighbours, proxies, rules = _batch(
+    shown, routes, neighbours, proxies, rules = batch(
         "ip", "addr show", "route show table all", "neigh show nud permanent",
         "neigh show proxy", "rule show",
     )  # fmt: skip
@@ -131,7 +131,7 @@ def _route(route: Any) -> str:
 
 
 def _by_bridge() -> Iterator[str]:
-    forwarding, vlans = _batch("bridge", "fdb show", "vlan show")
+    forwarding, vlans = batch("bridge", "fdb show", "vlan show")
     for entry in forwarding:
         multicast = int(entry["mac"][:2], 16) & 1
         if not multicast and entry.get("state") in ("permanent", "static"):
@@ -165,7 +165,7 @@ def _legacy() -> Iterator[str]:
 # --- what is asked -----------------------------------------------------------------------
 
 
-def _batch(program: str, *questions: str) -> list[Any]:
+def batch(program: str, *questions: str) -> list[Any]:
     """The answers of one `ip` or `bridge` to several questions, in order."""
     detailed = ["-d"] if program == "ip" else []  # VLANs in detail are not for every kernel
     done = subprocess.run(

@@ -18,6 +18,7 @@ from typing import Any
 
 from drive import Outcome, Runtime, call
 from evidence import entered, nothing_left, rest
+from kernel_lines import batch
 
 from pynet.testnets.lab.lab import Host
 
@@ -137,17 +138,18 @@ def whole() -> set[str]:
 def lines(netns: str = "") -> set[str]:
     """What `ip` shows, a line a thing: links with state, MAC, MTU and bridge, addresses, routes."""
     found = set()
-    for link in ip("addr", netns):
+    with entered(netns):
+        links, routes = batch("ip", "addr show", "route show table all")
+    for link in links:
         state = "up" if "UP" in link["flags"] else "down"
         shown = (state, link.get("address"), link["mtu"], link.get("master", ""))
         found.add(f"link {link['ifname']} {shown}")
         for address in link["addr_info"]:
             if address["scope"] != "link":
                 found.add(f"address {link['ifname']} {address['local']}/{address['prefixlen']}")
-    for family in ("-4", "-6"):
-        for route in ip(f"{family} route show table all", netns) or ():
-            if route.get("table") != "local" and not route["dst"].startswith(("fe80", "multi")):
-                found.add(f"route {route['dst']} {route.get('gateway')} {route.get('dev')}")
+    for route in routes:
+        if route.get("table") != "local" and not route["dst"].startswith(("fe80", "multi")):
+            found.add(f"route {route['dst']} {route.get('gateway')} {route.get('dev')}")
     return found
 
 
@@ -155,8 +157,8 @@ def lines(netns: str = "") -> set[str]:
 
 ETHERTYPE = 0x88B5  # IEEE 802: for local experiments
 BROADCAST = "ff:ff:ff:ff:ff:ff"
-PATIENCE = 5.0
-"""Seconds until what has not arrived never will."""
+PATIENCE = 20.0
+"""Seconds until what has not arrived never will: a busy machine is late."""
 
 
 def wire(interface: str, netns: str = "") -> socket.socket:

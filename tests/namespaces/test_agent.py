@@ -297,10 +297,17 @@ def test_what_it_says_of_itself(beats: Beats) -> None:
         b' "seconds": ""}\n',
         b'{"v": 1, "op": "release", "keeper": "heartbeat", "record": 9, "claim": 1, "key": "k",'
         b' "seconds": 1}\n',
-        b"x" * 3_000_000 + b"\n",
     ],
 )
 def test_what_is_no_question_is_refused(beats: Beats, question: bytes) -> None:
+    _is_refused(beats, question)
+
+
+def test_a_question_that_is_too_long_is_refused(beats: Beats) -> None:
+    _is_refused(beats, b"x" * 3_000_000 + b"\n")
+
+
+def _is_refused(beats: Beats, question: bytes) -> None:
     with beats.agent() as agent:
         with pytest.raises(CniError):
             beats.ask(question)

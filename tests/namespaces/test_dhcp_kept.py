@@ -129,7 +129,8 @@ def test_a_store_that_is_made_anew_under_an_agent(site: Site) -> None:
 
 
 def test_without_descriptors_it_goes_on_once_it_has_some(site: Site) -> None:
-    with site.dnsmasq(RENEWED_SOON), site.agent():
+    # What has failed is tried again after an eighth of what is left of its lease.
+    with site.dnsmasq(RENEWED_SOON, lasts="2m"), site.agent():
         site.add(MACVLAN)
         until_renewed(site)
         pid = site.agent_pid()

@@ -210,11 +210,11 @@ def test_host_local_under_somebody_elses_main_plugin() -> None:
     assert nothing_left(before, rest()) == []
 
 
-@pytest.mark.parametrize("result", ["[" * 100_000, "[]", "x" * (9 << 20)])
+@pytest.mark.parametrize(("text", "times"), [("[", 100_000), ("[]", 1), ("x", 9 << 20)])
 @in_host
-def test_what_is_no_result_is_its_error(result: str) -> None:
+def test_what_is_no_result_is_its_error(text: str, times: int) -> None:
     wanted, one = foreign(), with_plugins()
-    Path("/run/foreign.result").write_text(result)
+    Path("/run/foreign.result").write_text(text * times)
     outcome = drive.call("ADD", wanted, one)
     assert outcome.code == 103, outcome.stdout[:500]
     assert len(outcome.stdout) < 2000

@@ -27,7 +27,7 @@ from callers import (
 from pynet.daemon import token, wire
 from pynet.daemon.call import Call, Handler, Reply
 
-LARGE = b" " * (wire.LIMIT // 2)
+LARGEST = wire.LIMIT // 2
 
 
 def say(*frames: bytes) -> Behaviour:
@@ -212,10 +212,11 @@ def test_never_asks_no_daemon_and_require_runs_nothing_one_shot(caller: Caller) 
 def test_a_large_configuration_goes_either_way_and_one_too_large_is_refused(
     caller: Caller,
 ) -> None:
+    large = b" " * LARGEST
     with serving(caller.state, lambda call: Reply(0, call.stdin)):
-        assert caller.run(stdin=LARGE).stdout == LARGE
-    assert went_one_shot(caller.run(stdin=LARGE), LARGE)
-    assert error_of(caller.run(stdin=LARGE + b" "))["code"] == 6
+        assert caller.run(stdin=large).stdout == large
+    assert went_one_shot(caller.run(stdin=large), large)
+    assert error_of(caller.run(stdin=large + b" "))["code"] == 6
 
 
 def test_without_a_command_stdin_is_left_alone(caller: Caller) -> None:
