@@ -34,12 +34,13 @@ _KERNELS = {
     "linux_6_12": "needs Debian 13's kernel, of those that scripts/vm boots",
     "long": "takes minutes in an emulated machine: scripts/vm --all",
 }
+_LANES = {"every_point": "goes through a call point by point, and takes long: scripts/matrix"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     for name, meaning in _MARKS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}; needs root for that")
-    for name, meaning in _KERNELS.items():
+    for name, meaning in (_KERNELS | _LANES).items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
 
 

@@ -12,6 +12,8 @@ from chains import LISTS, PARTS, by_kernel
 from crashes import killed_and_cleaned_up, kills, left_by, warm
 from scenes import container, in_host
 
+pytestmark = pytest.mark.every_point
+
 _LIFE_EACH = 4
 """So many points apart: what it would meet has been compared by then, and it takes longest."""
 each_part = pytest.mark.parametrize("part", by_kernel(sorted(PARTS)))

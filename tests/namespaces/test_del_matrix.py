@@ -23,6 +23,8 @@ from drive import Runtime
 from evidence import inside, left, nothing_left
 from scenes import add, container, in_host, lines, run, whole
 
+pytestmark = pytest.mark.every_point
+
 CHAINS: dict[str, tuple[Config, ...]] = {
     "bridge": (BRIDGE,),
     "bridge-dual": (drive.BRIDGE,),  # with macspoofchk and ipMasq

@@ -17,6 +17,8 @@ from executables import stopped, until
 from pynet.engine import faults
 from pynet.testnets.lab.lab import DiedBySignal, Process
 
+pytestmark = pytest.mark.every_point
+
 _BEHIND = {"cniVersion": "1.1.0", "name": "office"}
 LISTS: dict[str, Sequence[dict[str, Any]]] = {
     "macvlan": (MACVLAN,),

@@ -23,6 +23,8 @@ from pynet.daemon.serve import Services
 each_part = pytest.mark.parametrize(
     "part", by_kernel(sorted(PARTS.keys() - {"host-local", "static"}))
 )
+
+pytestmark = pytest.mark.every_point
 each_answer = pytest.mark.parametrize("done", [False, True])
 
 
