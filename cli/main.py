@@ -159,9 +159,15 @@ def _placed(error: click.UsageError, words: Sequence[str]) -> click.UsageError:
             at = click.Context(below, info_name=word, parent=at) if below else at
     if isinstance(error, click.NoSuchOption) and error.option_name == "--json":
         path = at.command_path if at.parent else "pynet inspect"
+        if not (isinstance(at.command, click.Group) or _has_json(at.command)):
+            return click.UsageError(f"{path} has no --json", at)
         return click.UsageError(f"--json stands after the command: {path} --json", at)
     error.ctx = error.ctx or at
     return error
+
+
+def _has_json(command: click.Command) -> bool:
+    return any("--json" in parameter.opts for parameter in command.params)
 
 
 def _open_standard_streams() -> None:

@@ -36,10 +36,12 @@ class Taken(AddressInUse):
         first = holders[0]
         holder = short_id(first.container)
         told = {"record": first.id, "plugin": first.plugin, "netns": first.netns or None}
+        # Where its network was lost with the store, nothing tells which plugins that had.
+        words = ["detach", holder, first.network, *(["--force"] if first.is_made_up else [])]
         super().__init__(
             f"{resource.claim}: container {holder} ({first.interface} on network"
             f' "{first.network}") has it already; take another, or detach that:'
-            f" {command('pynet', 'detach', holder, first.network)}",
+            f" {command('pynet', *words)}",
             details=json.dumps(told),
         )
         self.holders = holders

@@ -220,7 +220,12 @@ def _share(tx: Writer, site: Site, resources: Iterable[Resource], survey: _Surve
 
 
 def _is_found(resource: Resource, survey: _Survey) -> bool:
-    """Whether it is somebody else's: a bridge is, by its MAC, and so is what it has for gateway."""
+    """Whether it is somebody else's: a bridge is, by its MAC, and so is what it has for gateway.
+
+    Of forwarding nothing tells whether it was on before. It may be the host's own, and stays.
+    """
+    if isinstance(resource, Forwarding):
+        return True
     if isinstance(resource, Bridge | GatewayAddress | VlanGateway):
         return not survey.is_ours(resource.name)
     return False

@@ -78,6 +78,7 @@ def create(
         document = _document(name, _subnets(name, subnets, conf_dir), mtu)
         content = json.dumps(document, indent=2).encode() + b"\n"
         directory.refuse_hidden(name, (path, content), conf_dir)
+        _refuse_another_in(Path(conf_dir, path))
         refuse_taken(bridge_name(name), subnets=_subnet_texts(document))
         if made:
             _write(Path(conf_dir, path), content)
@@ -173,6 +174,16 @@ def _document(name: str, subnets: Sequence[Subnet], mtu: int | None) -> dict[str
     portmap = {"type": "portmap", "capabilities": {"portMappings": True}}
     plugins = [bridge, portmap, {"type": "firewall"}]
     return {"cniVersion": CNI_VERSION, "name": name, "plugins": plugins}
+
+
+def _refuse_another_in(path: Path) -> None:
+    """Raises `ConfigError` where there is a file already: it is none of ours to replace."""
+    if not (path.is_symlink() or path.is_file()):
+        return
+    networks = directory.networks(str(path.parent))
+    there = next((each.network for each in networks if each.file == path.name), None)
+    what = f"is network {there.name}" if there else "can't be read as a network"
+    raise ConfigError(f"{path} is there already, and {what}: choose another name, or move it away")
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from machine import NETWORKS, Machine, bridge
 
@@ -35,6 +37,25 @@ def test_a_directory_in_its_place(machine: Machine) -> None:
     assert f"{NETWORKS}/dd.conflist: Is a directory" in said
     assert files(machine) == before | {"dd.conflist"}
     assert "dd" not in machine.pynet("network", "ls").split()
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (
+            '{"cniVersion": "1.0.0", "name": "yy", "plugins": [{"type": "loopback"}]}',
+            "is network yy",
+        ),
+        ('{"name": "zz",}', "can't be read as a network"),
+    ],
+)
+def test_a_file_of_somebody_in_its_place(machine: Machine, content: str, what: str) -> None:
+    path = Path(NETWORKS, "zz.conflist")
+    machine.host.call(path.write_text, content)
+    for more in ([], ["--dry-run"]):
+        said = machine.pynet("network", "create", "zz", *more, status=1)
+        assert f"{path} is there already, and {what}: choose another name, or move it away" in said
+    assert machine.host.call(path.read_text) == content
 
 
 def test_what_a_killed_call_leaves_is_no_network(machine: Machine) -> None:

@@ -148,6 +148,19 @@ def test_who_no_record_tells_of_is_not_cut_off_unasked(
     assert "this host: clean" in person.succeeds("uninstall", "--purge")
 
 
+def test_forwarding_that_was_on_stays_on_after_a_loss(person: Person) -> None:
+    """The record that was made up of what stands can't tell who had switched it on."""
+    person.host.run(["sysctl", "-qw", "net.ipv4.ip_forward=1"])
+    person.succeeds("install", ALLOWED)
+    person.succeeds("network", "create", "web", "--subnet", "10.1.0.0/24")
+    person.host.container("c1")
+    person.succeeds("attach", "c1", "web")
+    person.host.run(["rm", "-r", "/run/pynet"])
+    person.succeeds("detach", "c1", "web")
+    assert "forwarding" not in person.succeeds("uninstall", "--purge")
+    assert person.host.run(["cat", "/proc/sys/net/ipv4/ip_forward"]).stdout == b"1\n"
+
+
 def test_a_bridge_without_a_record_stays_with_others_ports(person: Person) -> None:
     person.host.container("c1")
     person.succeeds("install", ALLOWED)

@@ -337,4 +337,5 @@ def test_with_the_store_lost_a_port_that_leads_elsewhere_is_refused_and_stays() 
     error = the_error(call("ADD", late, [mapping(8080)], late_result))
     assert error["code"] == 104, error
     assert "veth" in error["msg"]
+    assert error["msg"].endswith("'(not on record)' --force`")
     assert published() == before

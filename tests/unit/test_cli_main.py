@@ -166,6 +166,21 @@ def test_wrong_usage(arguments: list[str], said: str, capsys: pytest.CaptureFixt
     assert said in error
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["completion", "bash", "--json"], "pynet completion has no --json"),
+        (["testnet", "graph", "single-bridge", "--json"], "pynet testnet graph has no --json"),
+        (["--json", "network", "ls"], "stands after the command: pynet network ls --json"),
+    ],
+)
+def test_where_json_stands(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(arguments) == 2
+    assert said in json.loads(capsys.readouterr().out)["message"]
+
+
 def test_arguments_of_the_environment_are_the_plugins_to_judge(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
