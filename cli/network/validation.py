@@ -169,6 +169,8 @@ def _of_plugin(
     ipam = get(config, "ipam")
     name = get(ipam, "type") if isinstance(ipam, dict) else None
     if not isinstance(name, str) or not name:
+        if registry.plugin_named(kind).creates_interface:
+            yield from _without_an_address(str(get(config, "cniVersion")))
         return
     if plugins.is_ours(name):
         inner = registry.plugin_named(name)
@@ -177,6 +179,14 @@ def _of_plugin(
     elif not plugins.binary(name):
         near = did_you_mean(name, list(registry.names()))
         yield ERROR, "ipam.type", f'there is no plugin "{name}" in {_path(plugins)}{near}'
+
+
+def _without_an_address(version: str) -> Iterator[Said]:
+    """What a result of that version can't say of an interface that has none."""
+    try:
+        to_json(Result(interfaces=(Interface("eth0", sandbox=_SANDBOX),)), version)
+    except CniError as error:
+        yield ERROR, *_split(error.msg)
 
 
 def _of_ours(plugin: Plugin, config: Mapping[str, Any]) -> Iterator[Said]:

@@ -210,6 +210,13 @@ def test_what_only_the_plan_refuses_is_reported_too(pynet: Pynet, directory: Pat
     assert "10.1.0.9/40" in message
 
 
+def test_what_the_oldest_versions_can_not_say_is_reported(pynet: Pynet, directory: Path) -> None:
+    (directory / "old.conflist").write_text('{"name": "old", "plugins": [{"type": "bridge"}]}')
+    status, out, _ = pynet("validate")
+    assert status == 1
+    assert "bridge cniVersion: a result of version 0.1.0 needs an address" in out
+
+
 @pytest.mark.parametrize(
     ("change", "key", "near"),
     [
