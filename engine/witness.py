@@ -93,7 +93,11 @@ def _behind(world: World, number: int, traces: _Traces) -> Fate:
     addresses = world.look(AddressesNumbered(number))
     if addresses is None or traces.addresses & {_bare(address) for address in addresses}:
         return Fate.UNKNOWN
-    return _by_its_pairs(world, traces)
+    if traces.pairs:
+        return _by_its_pairs(world, traces)
+    # What has no end on the host may have been moved, or given another MAC and address: that its
+    # namespace is another by now only the end of a pair can tell, which was there and is not.
+    return Fate.DEAD if any(_has_gone(world, name) for name, _ in traces.ends) else Fate.UNKNOWN
 
 
 def _by_its_pairs(world: World, traces: _Traces) -> Fate:
@@ -106,6 +110,12 @@ def _by_its_pairs(world: World, traces: _Traces) -> Fate:
 def _is_named(world: World, name: str, mac: str) -> bool:
     link = world.look(LinkNamed(name))
     return link is not None and link.kind in PAIRS and mac in ("", link.mac)
+
+
+def _has_gone(world: World, name: str) -> bool:
+    """Whether there is no link of the name any more but, by chance, another pair's end."""
+    link = world.look(LinkNamed(name))
+    return link is None or link.kind in PAIRS
 
 
 # --- what is on record of it ----------------------------------------------------------------------

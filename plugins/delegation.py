@@ -216,9 +216,20 @@ def _ours(
     return plan
 
 
+def as_ipam(kind: str) -> Plugin:
+    """The plugin of ours of that name. Raises `ConfigError` for one that makes interfaces."""
+    plugin = plugin_named(kind)
+    if plugin.creates_interface:
+        raise ConfigError(
+            f'ipam.type: "{kind}" makes interfaces, and gives no addresses:'
+            " use host-local, static or dhcp"
+        )
+    return plugin
+
+
 def _inner(request: Request) -> tuple[Plugin, Request]:
     if "ipam" not in request.memo:
-        ipam = plugin_named(ipam_type(request))
+        ipam = as_ipam(ipam_type(request))
         if "ipam" not in request.common:
             request.common["ipam"] = parse_model(ipam.config, request.config), {}
         conf, common = request.common["ipam"]

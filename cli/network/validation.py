@@ -157,6 +157,7 @@ def _of_plugin(
     config: Mapping[str, Any], written: Mapping[str, Any], plugins: Plugins
 ) -> Iterator[Said]:
     from ...plugins import registry
+    from ...plugins.delegation import as_ipam
 
     kind = str(get(config, "type"))
     if not plugins.is_ours(kind):
@@ -173,7 +174,11 @@ def _of_plugin(
             yield from _without_an_address(str(get(config, "cniVersion")))
         return
     if plugins.is_ours(name):
-        inner = registry.plugin_named(name)
+        try:
+            inner = as_ipam(name)
+        except CniError as error:
+            yield ERROR, *_split(error.msg)
+            return
         yield from _of_ours(inner, config)
         yield from _unknown_keys(inner, {"ipam": ipam})
     elif not plugins.binary(name):

@@ -66,6 +66,12 @@ CONFIGURATIONS: dict[str, tuple[int, str, dict[str, Any]]] = {
         'failed to find plugin "whereabouts"|/opt/cni/bin',
         {**BRIDGE, "ipam": {"type": "whereabouts"}},
     ),
+    "bridge as its own IPAM": (
+        7,
+        'ipam.type: "bridge"|makes interfaces|host-local',
+        {**BRIDGE, "ipam": {"type": "bridge"}},
+    ),
+    "another main plugin for IPAM": (7, 'ipam.type: "tap"', {**BRIDGE, "ipam": {"type": "tap"}}),
     "IPAM plugin named by a path": (7, "ipam|../sh", {**BRIDGE, "ipam": {"type": "../sh"}}),
     "configuration for a newer version": (
         1,

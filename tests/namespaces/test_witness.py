@@ -33,6 +33,11 @@ FULL: Config = {
     # One address for containers, beside the gateway's.
     "ipam": {"type": "host-local", "subnet": "10.1.0.0/30"},
 }
+FULL_LAN: Config = {
+    **drive.MACVLAN,
+    "ipam": {"type": "host-local", "subnet": "10.6.0.0/24", "rangeEnd": "10.6.0.2",
+             "rangeStart": "10.6.0.2"},
+}  # fmt: skip
 PORTMAP: Config = {
     **drive.PORTMAP,
     "runtimeConfig": {"portMappings": [{"hostPort": 8080, "containerPort": 80}]},
@@ -264,6 +269,28 @@ def test_a_port_of_the_dead_behind_somebody_elses_plugin_is_collected() -> None:
     theirs("c2", "10.9.0.3")
     place.succeed("GC", PORTMAP)
     assert place.records() == []
+
+
+@warm_or_not
+@in_host
+def test_who_has_no_end_on_the_host_is_not_collected_for_another_mac_and_address(
+    warm: bool,
+) -> None:
+    """By a number that is not of pynet's making its namespace is found, and may be another's."""
+    place = Place(warm)
+    drive.ready("macvlan")
+    runtime = container("c1")
+    run("ip netns set c1 5")
+    place.succeed("ADD", FULL_LAN, runtime)
+    kept = os.open(runtime.netns, os.O_RDONLY)
+    run("ip link set eth0 address 02:11:22:33:44:55", netns="c1")
+    run("ip addr flush dev eth0", netns="c1")
+    run("umount -l /run/netns/c1")
+    Path(runtime.netns).unlink()
+    place.succeed("GC", FULL_LAN)
+    assert {place.fate(record) for record in place.records()} == {Fate.UNKNOWN}
+    assert the_error(place.call("ADD", FULL_LAN, container("c2")))["code"] == 50
+    os.close(kept)
 
 
 @pytest.mark.parametrize("disguise", DISGUISES, ids=lambda disguise: disguise.__name__)

@@ -210,6 +210,13 @@ def test_what_only_the_plan_refuses_is_reported_too(pynet: Pynet, directory: Pat
     assert "10.1.0.9/40" in message
 
 
+def test_a_main_plugin_for_ipam_is_reported(pynet: Pynet, directory: Path) -> None:
+    write(directory, "web", BRIDGE | {"ipam": {"type": "macvlan"}})
+    ((_, _, key, message), *_) = findings(pynet)
+    assert key == "ipam.type"
+    assert '"macvlan" makes interfaces' in message
+
+
 def test_what_the_oldest_versions_can_not_say_is_reported(pynet: Pynet, directory: Path) -> None:
     (directory / "old.conflist").write_text('{"name": "old", "plugins": [{"type": "bridge"}]}')
     status, out, _ = pynet("validate")

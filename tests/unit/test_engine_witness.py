@@ -183,6 +183,19 @@ def test_so_does_one_that_was_made_or_given(store: Store, made: Made) -> None:
     assert seen(store, record, behind(link(mac="x")) | {STANDS: True}) is Fate.UNKNOWN
 
 
+@pytest.mark.parametrize(("bridge", "expected"), [(True, Fate.UNKNOWN), (False, Fate.DEAD)])
+def test_without_an_end_on_the_host_nothing_is_missed(
+    store: Store, made: Made, bridge: bool, expected: Fate
+) -> None:
+    """Not even where none of its MACs and addresses is: they may have been changed."""
+    inside = {**RESULT, "interfaces": RESULT["interfaces"][1:]}
+    there = behind(link(mac="aa:02"))
+    assert seen(store, made(THEIRS, result=inside), there) is Fate.UNKNOWN
+    inside["interfaces"] = [{"name": "br0", "mac": "bb:01"}, *inside["interfaces"]]
+    facts = {LinkNamed("br0"): link("br0", "bb:01", "bridge") if bridge else None}
+    assert seen(store, made(THEIRS, container="c2", result=inside), there | facts) is expected
+
+
 def test_an_address_proves_no_death(store: Store, made: Made) -> None:
     record = made(THEIRS, previous=RESULT)
     there = behind(link(mac="aa:02"), addresses=("127.0.0.1/8", "10.9.0.2/16"))
