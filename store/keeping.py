@@ -93,28 +93,23 @@ class KeepingReader(JournalReader):
 class KeepingWriter(JournalWriter, KeepingReader):
     def renew(self, kept: Kept, answer: str) -> Kept:
         """Its lease's answer is `answer` (JSON) from now on. Raises `ClaimLost`."""
-        record = kept.record
-        done = self._sql.execute(
-            "UPDATE step SET answer = ? WHERE record = ? AND position = ? AND keeper = ?"
-            f" AND EXISTS {_STILL_OURS}",
-            (
-                answer, record.id, kept.position, kept.keeper,
-                record.id, record.claim, State.READY,
-            ),
-        )  # fmt: skip
-        must_be_ours(done, record)
+        self._set("UPDATE step SET answer = ?", answer, kept)
         return replace(kept, answer=answer)
 
     def note(self, kept: Kept, state: str) -> Kept:
         """The keeper's own note on it. Raises `ClaimLost`."""
+        self._set("UPDATE kept SET state = ?", state, kept)
+        return replace(kept, state=state)
+
+    def _set(self, statement: str, value: str, kept: Kept) -> None:
+        """In the row of `kept`, as long as its record is what it was. Raises `ClaimLost`."""
         record = kept.record
         done = self._sql.execute(
-            "UPDATE kept SET state = ? WHERE keeper = ? AND record = ? AND position = ?"
+            f"{statement} WHERE record = ? AND position = ? AND keeper = ?"
             f" AND EXISTS {_STILL_OURS}",
             (
-                state, kept.keeper, record.id, kept.position,
+                value, record.id, kept.position, kept.keeper,
                 record.id, record.claim, State.READY,
             ),
         )  # fmt: skip
         must_be_ours(done, record)
-        return replace(kept, state=state)
