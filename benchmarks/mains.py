@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from chains import timed
 from floor import moves
 from measure import Row, alternate, by_side, medians
-from sides import Side, both, warm_up
+from sides import Side, both
 
 from pynet.testnets.lab.lab import Lab
 
@@ -76,12 +77,9 @@ def come_and_go(side: Side, plugin: str, config: Mapping[str, Any]) -> dict[str,
     container = side.container()
     runtime = side.runtime({"type": plugin, **config}, name=f"bench-{plugin}")
 
-    added, result = side.host.call(_timed, side, partial(runtime.add, container))
-    deleted, _ = side.host.call(_timed, side, partial(runtime.delete, container, result))
+    adding = [partial(runtime.add, container)]
+    added, (result,) = side.host.call(timed, side, ("ADD",), adding)
+    deleting = [partial(runtime.delete, container, result)]
+    deleted, _ = side.host.call(timed, side, ("DEL",), deleting)
     side.host.delete_container(container)
-    return {"ADD": added, "DEL": deleted}
-
-
-def _timed(side: Side, work: Callable[[], Any]) -> tuple[float, Any]:
-    warm_up()
-    return side.timed(work)
+    return {**added, **deleted}

@@ -92,12 +92,6 @@ class Side:
         return self.host.container(f"c{self._count}")
 
 
-def warm_up() -> None:
-    """A process that was forked a moment ago pays with its first calls for the pages they touch."""
-    for _ in range(5):
-        execute("/bin/true", b"{}", {})
-
-
 def pynet(lab: Lab, *, name: str = "pynet", daemon: bool = True) -> Side:
     """pynet on a new host, by its daemon or, without, one Python process a call."""
     host = lab.host(name)
